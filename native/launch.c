@@ -1,0 +1,91 @@
+/*
+ * What a user runs as "berth": it starts the engine, libexec/berth beside it.
+ *
+ * The engine is a Bun executable, and Bun obeys many variables of its environment (BUN_OPTIONS can load code) and raises
+ * the soft limit of open files. So the engine gets only the variables listed here, and the caller's own limit beside them.
+ */
+#include "arch.h"
+#include <linux/fcntl.h>
+#include <linux/resource.h>
+
+enum { MAX_PATH = 4096, MAX_VARIABLES = 32 };
+
+/* Names that the runtime itself reads. None reaches a container through here. */
+static const char *const kept[] = {
+	"PATH", "HOME", "USER", "TERM", "COLUMNS", "TZ", "NO_COLOR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS",
+	"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
+};
+
+static char engine[MAX_PATH];
+static char limits[64] = "BERTH_NOFILE=";
+static char *environment[MAX_VARIABLES];
+
+static int is_kept(const char *variable)
+{
+	for (unsigned i = 0; i < sizeof kept / sizeof *kept; i++) {
+		const char *name = kept[i], *v = variable;
+		while (*name && *name == *v)
+			name++, v++;
+		if (!*name && *v == '=')
+			return 1;
+	}
+	return 0;
+}
+
+static char *append_number(char *to, uint64_t n)
+{
+	char digits[20];
+	int length = 0;
+
+	do
+		digits[length++] = (char)('0' + n % 10);
+	while (n /= 10);
+	while (length)
+		*to++ = digits[--length];
+	return to;
+}
+
+static void __attribute__((noreturn)) fail(const char *why)
+{
+	unsigned length = 0;
+
+	while (why[length])
+		length++;
+	sys(__NR_write, 2, (long)why, length, 0, 0, 0);
+	leave(1);
+}
+
+void __attribute__((noreturn)) start(long *stack)
+{
+	static const char beside[] = "libexec/berth";
+	char **argv = (char **)(stack + 1);
+	char **envp = argv + stack[0] + 1;
+	uint64_t limit[2];
+	char *end;
+	int n = 0;
+	long length;
+
+	length = sys(__NR_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)engine, MAX_PATH - (long)sizeof beside, 0, 0);
+	if (length <= 0)
+		fail("berth: cannot read /proc/self/exe: is /proc mounted?\n");
+	while (length && engine[length - 1] != '/')
+		length--;
+	for (unsigned i = 0; i < sizeof beside; i++)
+		engine[(unsigned)length + i] = beside[i];
+
+	for (; *envp && n < MAX_VARIABLES - 2; envp++)
+		if (is_kept(*envp))
+			environment[n++] = *envp;
+	if (sys(__NR_prlimit64, 0, RLIMIT_NOFILE, 0, (long)limit, 0, 0) == 0) {
+		for (end = limits; *end; end++)
+			;
+		end = append_number(end, limit[0]);
+		*end++ = ':';
+		append_number(end, limit[1]);
+		environment[n++] = limits;
+	}
+	sys(__NR_execve, (long)engine, (long)argv, (long)environment, 0, 0, 0);
+	fail("berth: cannot execute libexec/berth beside this program: is the installation complete?\n");
+}
+
+ENTRY;

@@ -1,0 +1,223 @@
+/*
+ * What the runtime reaches through FFI: system calls, its own part of a Plan, and the start of a process in new or joined
+ * namespaces, as the sealed executor.
+ *
+ * The runtime has several threads, and the child shares its memory until it executes: the child makes nothing but raw
+ * system calls, on a stack of its own, and touches nothing but the request. The runtime itself never enters a namespace.
+ */
+#include "run.h"
+#include <linux/sched.h>
+#include <linux/close_range.h>
+#include <linux/fcntl.h>
+#include <asm/errno.h>
+#include <asm/signal.h>
+
+enum { MAX_JOINS = 8, MAX_FDS = 8, STACK = 16384 };
+enum stage { CLONE = 1, JOIN, CLONE_AGAIN, RELEASE, BECOME_ROOT, PLACE_FDS, SIGNALS, EXECUTE };
+
+struct request {
+	uint64_t flags;      /* CLONE_NEW*: the namespaces to make */
+	uint64_t argv;       /* of the executor */
+	int32_t executor;    /* its descriptor */
+	int32_t cgroup;      /* descriptor of the cgroup to start in, or -1 */
+	int32_t release;     /* descriptor to read a byte from before going on (id maps must be there by then), or -1 */
+	int32_t twice;       /* join in a first child, and make the namespaces in a child of that */
+	int32_t njoins;
+	int32_t nfds;
+	int32_t close_from;  /* descriptors from here on do not reach the executor */
+	int32_t become_root; /* 0:0 of its user namespace, without which execve would drop every capability */
+	struct { int32_t fd; uint32_t type; } join[MAX_JOINS];
+	struct { int32_t from, to; } fds[MAX_FDS];
+	/* answers */
+	int32_t pid;
+	int32_t pidfd;       /* -1 when started twice */
+	int32_t first;       /* the first child, which the caller must reap; 0: none */
+	int32_t stage;       /* where it failed ... */
+	int32_t error;       /* ... and with which errno; 0: it did not, so far */
+	int32_t which;       /* JOIN: which one */
+};
+
+static char stacks[2][STACK] __attribute__((aligned(16)));
+
+/* The third argument is only looked at in the child, which must not return. */
+static long clone_child(struct clone_args *args, void (*child)(struct request *), struct request *request)
+{
+#if defined(__x86_64__)
+	long result;
+	register void (*r12)(struct request *) __asm__("r12") = child;
+	register struct request *r13 __asm__("r13") = request;
+
+	__asm__ volatile("syscall\n\ttest %%rax, %%rax\n\tjnz 1f\n\txor %%ebp, %%ebp\n\tmov %%r13, %%rdi\n\tcall *%%r12\n\tud2\n1:"
+			 : "=a"(result)
+			 : "0"((long)__NR_clone3), "D"(args), "S"(sizeof *args), "r"(r12), "r"(r13)
+			 : "rcx", "r11", "memory");
+	return result;
+#else
+	register long x8 __asm__("x8") = __NR_clone3;
+	register long x0 __asm__("x0") = (long)args;
+	register long x1 __asm__("x1") = sizeof *args;
+	register void (*x19)(struct request *) __asm__("x19") = child;
+	register struct request *x20 __asm__("x20") = request;
+
+	__asm__ volatile("svc #0\n\tcbnz x0, 1f\n\tmov x29, #0\n\tmov x0, x20\n\tblr x19\n\tbrk #0\n1:"
+			 : "+r"(x0)
+			 : "r"(x8), "r"(x1), "r"(x19), "r"(x20)
+			 : "memory", "x30");
+	return x0;
+#endif
+}
+
+static void __attribute__((noreturn)) fail(struct request *r, enum stage stage, long error)
+{
+	r->stage = stage;
+	r->error = (int32_t)-error;
+	leave(1);
+}
+
+static void join(struct request *r)
+{
+	for (int i = 0; i < r->njoins; i++) {
+		long result = sys(__NR_setns, r->join[i].fd, r->join[i].type, 0, 0, 0, 0);
+		if (result < 0) {
+			r->which = i;
+			fail(r, JOIN, result);
+		}
+	}
+}
+
+static void __attribute__((noreturn)) execute(struct request *r)
+{
+	uint64_t none = 0;
+	char *envp[] = { 0 };
+	char byte;
+	long result;
+
+	if (r->release >= 0 && (result = sys(__NR_read, r->release, (long)&byte, 1, 0, 0, 0)) != 1)
+		fail(r, RELEASE, result < 0 ? result : -EPIPE);
+	if (r->become_root && ((result = sys(__NR_setresgid, 0, 0, 0, 0, 0, 0)) < 0 ||
+			       (result = sys(__NR_setresuid, 0, 0, 0, 0, 0, 0)) < 0))
+		fail(r, BECOME_ROOT, result);
+	for (int i = 0; i < r->nfds; i++)
+		if ((result = sys(__NR_dup3, r->fds[i].from, r->fds[i].to, 0, 0, 0, 0)) < 0)
+			fail(r, PLACE_FDS, result);
+	if ((result = sys(__NR_close_range, r->close_from, ~0U, CLOSE_RANGE_CLOEXEC, 0, 0, 0)) < 0)
+		fail(r, PLACE_FDS, result);
+	if ((result = sys(__NR_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, sizeof none, 0, 0)) < 0)
+		fail(r, SIGNALS, result);
+	result = sys(__NR_execveat, r->executor, (long)"", (long)r->argv, (long)envp, AT_EMPTY_PATH, 0);
+	fail(r, EXECUTE, result);
+}
+
+static void only(struct request *r)
+{
+	join(r);
+	execute(r);
+}
+
+static long clone_stage(struct request *r, int stage, uint64_t flags, void (*child)(struct request *))
+{
+	struct clone_args args = { 0 };
+
+	/* A parent that VFORK suspends cannot write the maps which the child waits for. */
+	args.flags = flags | CLONE_VM | CLONE_CLEAR_SIGHAND | (child != execute && r->twice ? CLONE_VFORK : 0) |
+		     (r->release < 0 ? CLONE_VFORK : 0);
+	args.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD;
+	args.stack = (uint64_t)stacks[stage];
+	args.stack_size = STACK;
+	if (flags & CLONE_PIDFD)
+		args.pidfd = (uint64_t)&r->pidfd;
+	if (flags & CLONE_INTO_CGROUP)
+		args.cgroup = (uint64_t)r->cgroup;
+	return clone_child(&args, child, r);
+}
+
+static void first_of_two(struct request *r)
+{
+	long result;
+
+	join(r);
+	result = clone_stage(r, 1, r->flags | CLONE_PARENT, execute);
+	if (result < 0)
+		fail(r, CLONE_AGAIN, result);
+	/* Counted in the caller's pid namespace only if this process is still in it: setns(CLONE_NEWPID) leaves it there. */
+	r->pid = (int32_t)result;
+	leave(0);
+}
+
+/*
+ * Starts what the request says. Returns 0 or -1; then `stage` and `error` say what failed. A failure after `release`
+ * shows only when the child's descriptors close.
+ */
+int berth_spawn(struct request *r)
+{
+	uint64_t cgroup = r->cgroup >= 0 ? CLONE_INTO_CGROUP : 0;
+	long result;
+
+	r->pid = r->first = r->error = 0;
+	r->pidfd = -1;
+	result = r->twice ? clone_stage(r, 0, cgroup, first_of_two)
+			  : clone_stage(r, 0, r->flags | cgroup | CLONE_PIDFD, only);
+	if (result < 0) {
+		r->stage = CLONE;
+		r->error = (int32_t)-result;
+		return -1;
+	}
+	if (r->twice)
+		r->first = (int32_t)result;
+	else
+		r->pid = (int32_t)result;
+	return r->error ? -1 : 0;
+}
+
+/* One system call: its result, or the negated errno. */
+long berth_syscall(long nr, long a, long b, long c, long d, long e, long f)
+{
+	return sys(nr, a, b, c, d, e, f);
+}
+
+/* Runs the runtime's own part of a Plan. Leaves the step that failed and its errno in `failure`; errno 0: none did. */
+void berth_run(struct header *plan, struct failure *failure)
+{
+	relocate(plan);
+	*failure = run(plan);
+}
+
+static int forward_to = -1;
+
+static void forward(int signal)
+{
+	sys(__NR_pidfd_send_signal, forward_to, signal, 0, 0, 0, 0);
+}
+
+#if defined(__x86_64__)
+void restore(void);
+__asm__(".local restore\n.type restore, @function\nrestore:\n\tmov $15, %eax\n\tsyscall\n");
+#endif
+
+/*
+ * From now on, the signals in the mask (low, bit 0: signal 1) go to this pidfd as they arrive. A handler, not a signalfd: the
+ * engine's other threads do not block them, and the runtime may sit in a blocking call.
+ */
+int berth_forward(int pidfd, uint32_t low, uint32_t high)
+{
+	struct { void (*handler)(int); uint64_t flags; void (*restorer)(void); uint64_t mask; } action = { 0 };
+
+	const uint64_t mask = (uint64_t)high << 32 | low;
+
+	forward_to = pidfd;
+	action.handler = forward;
+	action.flags = SA_RESTART;
+#if defined(__x86_64__)
+	action.flags |= 0x04000000; /* SA_RESTORER, which the kernel requires here and its headers do not name */
+	action.restorer = restore;
+#endif
+	for (int signal = 1; signal <= 64; signal++) {
+		long result;
+		if (!(mask >> (signal - 1) & 1))
+			continue;
+		result = sys(__NR_rt_sigaction, signal, (long)&action, 0, sizeof action.mask, 0, 0);
+		if (result < 0)
+			return (int)result;
+	}
+	return 0;
+}
