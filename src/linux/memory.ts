@@ -1,0 +1,78 @@
+import { ptr } from "bun:ffi";
+
+const SIZE = 1 << 18;
+const bytes = new Uint8Array(SIZE);
+const view = new DataView(bytes.buffer);
+const base = ptr(bytes);
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+let used = 0;
+
+/**
+ * Memory to pass to the kernel: one region that is never collected or moved, so that an address stays good while a system
+ * call uses it, however the engine optimises the caller. {@link scratch} starts it afresh; a caller uses what it took
+ * before anyone calls that again.
+ */
+export interface Scratch {
+  /** Address of `text`, NUL-terminated. */
+  text(text: string): number;
+  /** Address of `size` zeroed bytes, aligned to 8. */
+  space(size: number): number;
+  /** Address of a copy of `from`, aligned to 8. */
+  copy(from: Uint8Array): number;
+}
+
+const arena: Scratch = {
+  text(text) {
+    const { written } = encoder.encodeInto(text, bytes.subarray(used, SIZE - 1));
+    const at = used;
+    bytes[used + written] = 0;
+    used += written + 1;
+    if (used > SIZE - 4096) throw new RangeError("string too long for a system call");
+    return base + at;
+  },
+  space(size) {
+    used = (used + 7) & ~7;
+    if (used + size > SIZE) throw new RangeError("too much memory for a system call");
+    bytes.fill(0, used, used + size);
+    const at = used;
+    used += size;
+    return base + at;
+  },
+  copy(from) {
+    const at = arena.space(from.length);
+    bytes.set(from, at - base);
+    return at;
+  },
+};
+
+/** Begins a new use of the scratch memory. */
+export function scratch(): Scratch {
+  used = 0;
+  return arena;
+}
+
+/** Reads and writes numbers at an address that {@link Scratch} gave. */
+export const at = {
+  u8: (address: number): number => view.getUint8(address - base),
+  u16: (address: number): number => view.getUint16(address - base, true),
+  u32: (address: number): number => view.getUint32(address - base, true),
+  i32: (address: number): number => view.getInt32(address - base, true),
+  /** Exact up to 2^53, which covers addresses, sizes, devices and inodes in practice. */
+  u64: (address: number): number =>
+    view.getUint32(address - base, true) + view.getUint32(address - base + 4, true) * 0x1_0000_0000,
+  setU8: (address: number, value: number): void => view.setUint8(address - base, value),
+  setU32: (address: number, value: number): void => view.setUint32(address - base, value, true),
+  setU64: (address: number, value: number): void => setU64(view, address - base, value),
+  bytes: (address: number, length: number): Uint8Array =>
+    bytes.slice(address - base, address - base + length),
+  text: (address: number, length: number): string =>
+    decoder.decode(bytes.subarray(address - base, address - base + length)),
+};
+
+/** Writes a 64-bit little-endian number without a BigInt; a negative one as two's complement. */
+export function setU64(view: DataView, offset: number, value: number): void {
+  const high = Math.floor(value / 0x1_0000_0000);
+  view.setUint32(offset, value - high * 0x1_0000_0000, true);
+  view.setUint32(offset + 4, high >>> 0, true);
+}

@@ -1,0 +1,168 @@
+import { BerthError } from "../errors.ts";
+import { P_PIDFD, WEXITED, WNOHANG } from "./constants.ts";
+import { check, EINTR, ESRCH, systemError } from "./errno.ts";
+import { close, readTextIfThere } from "./file.ts";
+import { at, scratch } from "./memory.ts";
+import { forwardNative, syscall } from "./native.ts";
+
+/** A descriptor of a process, or a negated errno; man 2 pidfd_open. */
+export function tryPidfdOpen(pid: number): number {
+  return syscall("pidfd_open", pid, 0);
+}
+
+/** Sends a signal to exactly the process that the pidfd was made for; answers 0 or a negated errno. */
+export function tryPidfdSignal(pidfd: number, signal: number): number {
+  return syscall("pidfd_send_signal", pidfd, signal, 0, 0);
+}
+
+/** A copy, here, of descriptor `fd` of another process; man 2 pidfd_getfd. @throws BerthError */
+export function pidfdGetfd(pidfd: number, fd: number): number {
+  return check(syscall("pidfd_getfd", pidfd, fd, 0), `fetch descriptor ${fd} of the container's init`);
+}
+
+/** How a child ended: its exit status, or the signal that ended it. */
+export type Exit =
+  | { readonly kind: "exited"; readonly status: number }
+  | { readonly kind: "signaled"; readonly signal: number };
+
+/** The exit status that a shell would show: 128 + n for signal n. */
+export function exitStatus(exit: Exit): number {
+  return exit.kind === "exited" ? exit.status : 128 + exit.signal;
+}
+
+const CLD_EXITED = 1;
+
+/**
+ * Waits for the child of `pidfd` to end, and reaps it.
+ * @param flags WNOHANG: do not wait
+ * @returns undefined when it has not ended yet (WNOHANG) @throws BerthError
+ */
+export function waitPidfd(pidfd: number, flags = 0): Exit | undefined {
+  const info = scratch().space(128);
+  for (;;) {
+    const result = syscall("waitid", P_PIDFD, pidfd, info, WEXITED | flags, 0);
+    if (result === -EINTR) continue;
+    check(result, "wait for a process");
+    break;
+  }
+  if ((flags & WNOHANG) !== 0 && at.u32(info + 12) === 0) return undefined;
+  // siginfo_t: si_code at 8, si_status at 24
+  const status = at.u32(info + 24);
+  return at.u32(info + 8) === CLD_EXITED
+    ? { kind: "exited", status }
+    : { kind: "signaled", signal: status & 0x7f };
+}
+
+/** Reaps the child `pid`, or with -1 whichever child ends next. @returns its pid and how it ended, or undefined: no child */
+export function waitAny(pid: number): { pid: number; exit: Exit } | undefined {
+  const status = scratch().space(8);
+  for (;;) {
+    const result = syscall("wait4", pid, status, 0, 0);
+    if (result === -EINTR) continue;
+    if (result < 0) return undefined;
+    const value = at.u32(status);
+    const signal = value & 0x7f;
+    return {
+      pid: result,
+      exit: signal === 0 ? { kind: "exited", status: (value >> 8) & 0xff } : { kind: "signaled", signal },
+    };
+  }
+}
+
+/** One descriptor to poll, and what to wait for (POLLIN ...). */
+export interface Polled {
+  readonly fd: number;
+  readonly events: number;
+}
+
+/**
+ * Waits until one of the descriptors is ready; man 2 poll.
+ * @param milliseconds how long at most; undefined: as long as it takes
+ * @returns what is ready of each, 0 for nothing; all 0 when the time is over or a signal came @throws BerthError
+ */
+export function poll(polled: readonly Polled[], milliseconds?: number): number[] {
+  const memory = scratch();
+  const fds = memory.space(8 * polled.length);
+  polled.forEach(({ fd, events }, i) => {
+    at.setU32(fds + 8 * i, fd);
+    at.setU32(fds + 8 * i + 4, events);
+  });
+  let timeout = 0;
+  if (milliseconds !== undefined) {
+    timeout = memory.space(16);
+    at.setU64(timeout, Math.floor(milliseconds / 1000));
+    at.setU64(timeout + 8, Math.floor((milliseconds % 1000) * 1e6));
+  }
+  const result = syscall("ppoll", fds, polled.length, timeout, 0, 0);
+  if (result === -EINTR) return polled.map(() => 0);
+  check(result, "poll");
+  return polled.map((_, i) => at.u16(fds + 8 * i + 6));
+}
+
+/** Sleeps. */
+export function sleep(milliseconds: number): void {
+  poll([], milliseconds);
+}
+
+/** What /proc/PID/stat tells of a process. */
+export interface ProcessStat {
+  /** R, S, D, Z (dead, not reaped), X, T ...; man 5 proc. */
+  readonly state: string;
+  /** In clock ticks since boot: with the pid, it names one process for good. */
+  readonly startTime: number;
+}
+
+/** State and start time of a process, or undefined when there is none. */
+export function processStat(pid: number): ProcessStat | undefined {
+  let text: string | undefined;
+  try {
+    text = readTextIfThere(`/proc/${pid}/stat`);
+  } catch (error) {
+    // A process that goes away between open and read answers ESRCH.
+    if (error instanceof BerthError && error.code === "ESRCH") return undefined;
+    throw error;
+  }
+  if (text === undefined) return undefined;
+  // The second field is the command in brackets, and may hold anything.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return { state: fields[0] ?? "", startTime: Number(fields[19]) };
+}
+
+/**
+ * A pidfd of the process that has this pid and start time, so that a recycled pid is never acted on.
+ * @returns undefined when that process is gone @throws BerthError
+ */
+export function openProcess(pid: number, startTime: number): number | undefined {
+  const pidfd = tryPidfdOpen(pid);
+  if (pidfd === -ESRCH) return undefined;
+  check(pidfd, `open process ${pid}`);
+  const stat = processStat(pid);
+  if (stat === undefined || stat.startTime !== startTime || stat.state === "Z" || stat.state === "X") {
+    close(pidfd);
+    return undefined;
+  }
+  return pidfd;
+}
+
+/** From now on sends these signals to the process of `pidfd` as they arrive here. @throws BerthError */
+export function forwardSignals(pidfd: number, signals: readonly number[]): void {
+  let low = 0;
+  let high = 0;
+  for (const signal of signals) {
+    if (signal <= 32) low |= 1 << (signal - 1);
+    else high |= 1 << (signal - 33);
+  }
+  const result = forwardNative(pidfd, low >>> 0, high >>> 0);
+  if (result < 0) throw systemError(-result, "forward signals");
+}
+
+/** Ends this process at once, without the engine's own clean-up. */
+export function exit(status: number): never {
+  syscall("exit_group", status);
+  throw new Error("exit_group returned");
+}
+
+/** The effective user and group. */
+export function effectiveIds(): { uid: number; gid: number } {
+  return { uid: syscall("geteuid"), gid: syscall("getegid") };
+}

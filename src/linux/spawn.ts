@@ -1,0 +1,199 @@
+import { ptr } from "bun:ffi";
+import { BerthError } from "../errors.ts";
+import {
+  F_ADD_SEALS,
+  F_SEAL_GROW,
+  F_SEAL_SEAL,
+  F_SEAL_SHRINK,
+  F_SEAL_WRITE,
+  FSCONFIG_CMD_CREATE,
+  FSCONFIG_SET_STRING,
+  FSMOUNT_CLOEXEC,
+  FSOPEN_CLOEXEC,
+  MFD_ALLOW_SEALING,
+  MFD_CLOEXEC,
+  MFD_EXEC,
+  MOUNT_ATTR_RDONLY,
+  O_PATH,
+  O_RDONLY,
+} from "./constants.ts";
+import { check, EACCES, EINVAL, errnoName, errnoText } from "./errno.ts";
+import { close, duplicate, open, readAll, withDescriptor, writeAll } from "./file.ts";
+import { scratch, setU64 } from "./memory.ts";
+import { libexec, spawnNative, syscall } from "./native.ts";
+import { tryPidfdOpen, waitAny } from "./process.ts";
+
+/** A memfd with this content that nobody can change any more. @throws BerthError */
+export function sealedMemfd(name: string, content: Uint8Array): number {
+  return seal(check(tryMemfd(name, 0), `make the memory file "${name}"`), name, content);
+}
+
+function seal(fd: number, name: string, content: Uint8Array): number {
+  writeAll(fd, content, `fill the memory file "${name}"`);
+  check(
+    syscall("fcntl", fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE),
+    `seal the memory file "${name}"`,
+  );
+  return fd;
+}
+
+function tryMemfd(name: string, flags: number): number {
+  const base = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  const fd = syscall("memfd_create", scratch().text(name), base | flags);
+  // Kernels before 6.3 do not know MFD_EXEC, and every memfd of theirs is executable.
+  return fd === -EINVAL && flags === MFD_EXEC ? syscall("memfd_create", scratch().text(name), base) : fd;
+}
+
+/**
+ * A descriptor of the executor that a container cannot use to change the file on the host (CVE-2019-5736): a sealed copy in
+ * memory or, where vm.memfd_noexec forbids to execute those, a detached read-only overlay.
+ * @throws BerthError
+ */
+export function openExecutor(): number {
+  const name = "berth-init";
+  const fd = tryMemfd(name, MFD_EXEC);
+  if (fd === -EACCES) return openThroughOverlay();
+  const path = `${libexec}/init`;
+  const content = withDescriptor(open(path, O_RDONLY), (file) => readAll(file, `read "${path}"`));
+  return seal(check(fd, `make the memory file "${name}"`), name, content);
+}
+
+function openThroughOverlay(): number {
+  const subject = "mount a read-only overlay of libexec (vm.memfd_noexec=2 forbids an executable in memory)";
+  const context = check(syscall("fsopen", scratch().text("overlay"), FSOPEN_CLOEXEC), subject);
+  // An overlay without an upper layer needs two lower ones; the second adds nothing.
+  const memory = scratch();
+  const key = memory.text("lowerdir");
+  const value = memory.text(`${libexec}:${libexec}/..`);
+  check(syscall("fsconfig", context, FSCONFIG_SET_STRING, key, value, 0), subject);
+  check(syscall("fsconfig", context, FSCONFIG_CMD_CREATE, 0, 0, 0), subject);
+  const mount = check(syscall("fsmount", context, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY), subject);
+  close(context);
+  return withDescriptor(mount, () => open("init", O_PATH, 0, mount));
+}
+
+/** How to start a process as the executor; native/spawn.c does it. */
+export interface SpawnRequest {
+  /** CLONE_NEW*: the namespaces to make. */
+  readonly create: number;
+  /** Namespaces to join first, by descriptor, in this order. */
+  readonly joins: readonly { readonly fd: number; readonly type: number; readonly subject: string }[];
+  /** Join in a first child and make the rest in a child of that: needed when a pid or user namespace is in play with joins. */
+  readonly twice: boolean;
+  /** Descriptor of the cgroup to start in. */
+  readonly cgroup: number | undefined;
+  /** The child waits for a byte on this descriptor before it becomes root and executes: id maps must be there by then. */
+  readonly release: number | undefined;
+  readonly becomeRoot: boolean;
+  /** Sealed executor. */
+  readonly executor: number;
+  readonly argv: readonly string[];
+  /** Which descriptor becomes which. */
+  readonly descriptors: readonly { readonly from: number; readonly to: number }[];
+  /** Descriptors from here on do not reach the executor. */
+  readonly closeFrom: number;
+}
+
+/** A started process. */
+export interface Spawned {
+  readonly pid: number;
+  readonly pidfd: number;
+  /** Why it did not get to execute, for a process that had to wait for its release; undefined: no failure so far. */
+  failure(): BerthError | undefined;
+}
+
+const STAGES = [
+  "",
+  "clone3",
+  "setns",
+  "clone3 in the joined namespaces",
+  "wait for the id maps",
+  "become root of the user namespace",
+  "place the descriptors",
+  "reset the signal mask",
+  "execute the sealed init",
+];
+const SIZE = 200;
+const JOIN = 48;
+const FDS = 112;
+const ANSWER = 176;
+const STAGE_JOIN = 2;
+const memory = new Uint8Array(1024);
+const view = new DataView(memory.buffer);
+const address = ptr(memory);
+
+/**
+ * Starts a process in new or joined namespaces.
+ * @throws BerthError that names the stage and the errno; nothing runs then
+ */
+export function spawn(request: SpawnRequest): Spawned {
+  memory.fill(0);
+  setU64(view, 0, request.create);
+  setU64(view, 8, placeArgv(request.argv));
+  const fields = [
+    request.executor,
+    request.cgroup ?? -1,
+    request.release ?? -1,
+    request.twice ? 1 : 0,
+    request.joins.length,
+    request.descriptors.length,
+    request.closeFrom,
+    request.becomeRoot ? 1 : 0,
+  ];
+  fields.forEach((value, i) => {
+    view.setInt32(16 + 4 * i, value, true);
+  });
+  request.joins.forEach(({ fd, type }, i) => {
+    view.setInt32(JOIN + 8 * i, fd, true);
+    view.setUint32(JOIN + 8 * i + 4, type, true);
+  });
+  // The child places them one by one: a source below the highest target could be overwritten before its turn.
+  const above = 1 + Math.max(...request.descriptors.map(({ to }) => to));
+  const sources = request.descriptors.map(({ from, to }, i) => {
+    const source = duplicate(from, above);
+    view.setInt32(FDS + 8 * i, source, true);
+    view.setInt32(FDS + 8 * i + 4, to, true);
+    return source;
+  });
+  const result = spawnNative(address);
+  sources.forEach(close);
+  const [pid, pidfd, first] = [0, 4, 8].map((offset) => view.getInt32(ANSWER + offset, true)) as [
+    number,
+    number,
+    number,
+  ];
+  if (first > 0) waitAny(first);
+  if (result < 0) {
+    if (pid > 0) waitAny(pid);
+    throw spawnError(request) ?? new BerthError("spawn", "cannot start the container's first process");
+  }
+  return {
+    pid,
+    pidfd: pidfd >= 0 ? pidfd : check(tryPidfdOpen(pid), `open process ${pid}`),
+    failure: () => spawnError(request),
+  };
+}
+
+function placeArgv(argv: readonly string[]): number {
+  let text = SIZE + 8 * (argv.length + 1);
+  argv.forEach((argument, i) => {
+    setU64(view, SIZE + 8 * i, address + text);
+    text += new TextEncoder().encodeInto(argument, memory.subarray(text)).written + 1;
+  });
+  return address + SIZE;
+}
+
+function spawnError(request: SpawnRequest): BerthError | undefined {
+  const [stage, errno, which] = [12, 16, 20].map((offset) => view.getInt32(ANSWER + offset, true)) as [
+    number,
+    number,
+    number,
+  ];
+  if (errno === 0) return undefined;
+  const subject =
+    stage === STAGE_JOIN ? `${request.joins[which]?.subject ?? ""}: setns` : (STAGES[stage] ?? "");
+  return new BerthError(
+    errnoName(errno),
+    `cannot start the container's first process: ${subject}: ${errnoText(errno)}`,
+  );
+}
