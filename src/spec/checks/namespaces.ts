@@ -1,0 +1,136 @@
+import type { Spec } from "../config.ts";
+import type { IdMapping } from "../linux.ts";
+import { hasNewNamespace, namespaceOf } from "../namespaces.ts";
+import { each, type Report } from "../problem.ts";
+import { sysctlPath } from "../sysctl.ts";
+
+// linux.namespaces, and what may be set only in a namespace of one's own. Runtime-spec 1.3, config-linux.md.
+
+export function checkNamespaces(spec: Spec, report: Report): void {
+  const { namespaces } = spec.linux;
+  each(namespaces, (namespace, i) => {
+    const { type, path } = namespace;
+    if (namespaceOf(spec, type) !== namespace) report(`linux.namespaces[${i}].type`, type, "each type once");
+    if (path !== undefined && !path.startsWith("/")) {
+      report(`linux.namespaces[${i}].path`, path, "an absolute path");
+    }
+  });
+  if (namespaceOf(spec, "mount") === undefined) {
+    const types = namespaces.map(({ type }) => type);
+    report("linux.namespaces", types, "a mount namespace among them: root, mounts and masked paths need one");
+  }
+}
+
+export function checkIdMappings(spec: Spec, report: Report): void {
+  for (const key of ["uidMappings", "gidMappings"] as const) {
+    const path = `linux.${key}`;
+    const mappings = spec.linux[key];
+    if (mappings === undefined || mappings.length === 0) {
+      if (!hasNewNamespace(spec, "user")) continue;
+      report(path, mappings, "at least one mapping for the new user namespace");
+      continue;
+    }
+    if (namespaceOf(spec, "user") === undefined) {
+      report(path, mappings, "only with a user namespace in linux.namespaces");
+    }
+    // UID_GID_MAP_MAX_EXTENTS, user_namespaces(7).
+    if (mappings.length > 340) report(path, mappings, "at most 340 mappings");
+    checkRanges(path, mappings, report);
+  }
+}
+
+/** The kernel refuses ranges that wrap around or overlap, inside as well as outside: user_namespaces(7). */
+function checkRanges(path: string, mappings: readonly IdMapping[], report: Report): void {
+  each(mappings, (mapping, i) => {
+    const last = Math.max(mapping.containerID, mapping.hostID) + mapping.size - 1;
+    if (last > 2 ** 32 - 2) report(`${path}[${i}].size`, mapping.size, `a range of ids up to ${2 ** 32 - 2}`);
+    for (const key of ["containerID", "hostID"] as const) {
+      const start = mapping[key];
+      const overlapping = mappings.findIndex(
+        (other, n) => n < i && start < other[key] + other.size && other[key] < start + mapping.size,
+      );
+      if (overlapping === -1) continue;
+      report(`${path}[${i}].${key}`, start, `a range that does not overlap that of ${path}[${overlapping}]`);
+    }
+  });
+}
+
+export function checkTimeOffsets(spec: Spec, report: Report): void {
+  const offsets = spec.linux.timeOffsets ?? {};
+  for (const clock in offsets) {
+    const path = `linux.timeOffsets.${clock}`;
+    if (!hasNewNamespace(spec, "time")) {
+      report(path, offsets[clock], "only with a new time namespace in linux.namespaces");
+    }
+    if (clock !== "monotonic" && clock !== "boottime") {
+      report(path, offsets[clock], 'the clocks "monotonic" and "boottime"');
+    }
+    const nanoseconds = offsets[clock]?.nanosecs ?? 0;
+    if (nanoseconds >= 1e9) report(`${path}.nanosecs`, nanoseconds, "a whole number from 0 to 999999999");
+  }
+}
+
+/** sethostname(2) and setdomainname(2) take 64 bytes, and the names of the caller's own namespace must stay. */
+export function checkNames(spec: Spec, report: Report): void {
+  for (const key of ["hostname", "domainname"] as const) {
+    const name = spec[key] ?? "";
+    if (name === "") continue;
+    if (namespaceOf(spec, "uts") === undefined) {
+      report(key, name, "only with a uts namespace in linux.namespaces");
+    }
+    if (utf8Length(name) > 64) report(key, name, "at most 64 bytes");
+  }
+}
+
+/** Counted here: the mere mention of Buffer or TextEncoder makes Bun set them up, for 0.1 ms. */
+function utf8Length(text: string): number {
+  let bytes = 0;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    const isSurrogate = unit >= 0xd800 && unit < 0xe000;
+    // The four bytes of what is beyond 16 bits are two for each half.
+    bytes += unit < 0x80 ? 1 : unit < 0x800 || isSurrogate ? 2 : 3;
+  }
+  return bytes;
+}
+
+const IPC_SYSCTLS = [
+  "kernel/msgmax",
+  "kernel/msgmnb",
+  "kernel/msgmni",
+  "kernel/sem",
+  "kernel/shmall",
+  "kernel/shmmax",
+  "kernel/shmmni",
+  "kernel/shm_rmid_forced",
+];
+
+/** A sysctl outside of the container's own namespaces would be the host's. */
+export function checkSysctl(spec: Spec, report: Report): void {
+  const { sysctl } = spec.linux;
+  for (const key in sysctl) {
+    const allowed = refusal(spec, sysctlPath(key));
+    if (allowed !== undefined) report(`linux.sysctl[${JSON.stringify(key)}]`, sysctl[key], allowed);
+  }
+}
+
+function refusal(spec: Spec, path: string): string | undefined {
+  for (const name of path.split("/")) {
+    // "net/../kernel/core_pattern" must not pass for a net one.
+    if (name === "" || name === "." || name === "..") return "only with names joined by dots, or by slashes";
+  }
+  if (path === "kernel/hostname") return 'only as the property "hostname"';
+  const type = namespaceOfSysctl(path);
+  if (type === undefined) return "only settings of a container's namespaces: this one is the whole host's";
+  return namespaceOf(spec, type) === undefined
+    ? `only with ${type === "ipc" ? "an" : "a"} ${type} namespace in linux.namespaces`
+    : undefined;
+}
+
+function namespaceOfSysctl(path: string): "ipc" | "network" | "uts" | "user" | undefined {
+  if (path.startsWith("net/")) return "network";
+  if (path.startsWith("fs/mqueue/") || IPC_SYSCTLS.includes(path)) return "ipc";
+  if (path === "kernel/domainname") return "uts";
+  if (path.startsWith("user/")) return "user";
+  return undefined;
+}

@@ -1,0 +1,67 @@
+import { BerthError } from "../errors.ts";
+import { acceptsSpec, KNOWN_KEYS } from "./accepts.gen.ts";
+import { failedChecks } from "./checks.ts";
+import type { Spec } from "./config.ts";
+import { warnOfUnknown } from "./unknown.ts";
+import { warnOf } from "./warnings.ts";
+
+/** A config.json that is valid, and what its author should be told about it. */
+export interface ParsedConfig {
+  readonly spec: Spec;
+  /** One sentence each, beginning with the path in config.json. */
+  readonly warnings: string[];
+}
+
+/**
+ * Checks the text of a config.json (runtime-spec 1.3, config.md) and gives it its type.
+ *
+ * `null` counts as absent wherever it stands for a property: Go engines write it for what is empty. Unknown properties
+ * are left where they are, out of sight of the types, and warned about. What berth understands but does not carry out is
+ * a different matter: see refused.ts.
+ *
+ * `file` is the name for messages only.
+ *
+ * Throws a BerthError "invalid-config" that lists every problem at once. zod, and all else that only an error needs, is
+ * loaded then and not before: it would cost a valid config.json a millisecond.
+ */
+export async function parseConfig(text: string, file: string): Promise<ParsedConfig> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    const { describeJsonFault } = await import("./json-fault.ts");
+    const hint = "config.json is strict JSON: double quotes, no comments, no comma after the last item";
+    throw new BerthError("invalid-config", describeJsonFault(text, file), { hint, cause });
+  }
+  // Many have none, and to look at every property takes longer than to search the text.
+  if (text.includes("null")) dropNulls(value);
+  // In valid JSON a NUL can only be written as an escape, so one search of the text stands for all strings.
+  if (!text.includes("\\u0000") && acceptsSpec(value) && failedChecks(value, []).length === 0) {
+    return { spec: value, warnings: warningsOf(value) };
+  }
+  const { explainInvalid } = await import("./problems.ts");
+  const spec = explainInvalid(value, file);
+  return { spec, warnings: warningsOf(spec) };
+}
+
+function warningsOf(spec: Spec): string[] {
+  const warnings: string[] = [];
+  const warn = (warning: string) => warnings.push(warning);
+  warnOfUnknown(spec, KNOWN_KEYS, warn);
+  warnOf(spec, warn);
+  return warnings;
+}
+
+/** Removes every property whose value is null, in place. A null in an array stays: there it is a mistake. */
+function dropNulls(value: unknown): void {
+  if (typeof value !== "object" || value === null) return;
+  if (Array.isArray(value)) {
+    for (const item of value) dropNulls(item);
+    return;
+  }
+  const object = value as Record<string, unknown>;
+  for (const key in object) {
+    if (object[key] === null) delete object[key];
+    else dropNulls(object[key]);
+  }
+}

@@ -1,0 +1,76 @@
+import { BerthError } from "../errors.ts";
+import type { Spec } from "./config.ts";
+import { each } from "./problem.ts";
+
+// What a config.json may ask for and this version of berth does not do. A container that silently lacks a limit or a
+// filter is worse than none, so each of these is refused by name. A row goes when its room is built.
+
+interface Unsupported {
+  readonly path: string;
+  readonly isAsked: (spec: Spec) => boolean;
+}
+
+const UNSUPPORTED: readonly Unsupported[] = [
+  { path: "process.apparmorProfile", isAsked: ({ process }) => asks(process?.apparmorProfile) },
+  { path: "process.selinuxLabel", isAsked: ({ process }) => asks(process?.selinuxLabel) },
+  { path: "process.execCPUAffinity", isAsked: ({ process }) => asks(process?.execCPUAffinity) },
+  {
+    path: "linux.seccomp",
+    isAsked: ({ linux: { seccomp } }) => asks(seccomp?.defaultAction) || asks(seccomp?.syscalls),
+  },
+  { path: "linux.mountLabel", isAsked: ({ linux }) => asks(linux.mountLabel) },
+  { path: "linux.intelRdt", isAsked: ({ linux }) => asks(linux.intelRdt) },
+  { path: "linux.netDevices", isAsked: ({ linux }) => asks(linux.netDevices) },
+  { path: "linux.memoryPolicy", isAsked: ({ linux }) => asks(linux.memoryPolicy) },
+  { path: "linux.timeOffsets", isAsked: ({ linux }) => asks(linux.timeOffsets) },
+  { path: "linux.resources.memory", isAsked: ({ linux }) => limits(linux.resources?.memory) },
+  { path: "linux.resources.cpu", isAsked: ({ linux }) => limits(linux.resources?.cpu) },
+  // No section of numbers like the others: 0 processes is a limit too.
+  { path: "linux.resources.pids", isAsked: ({ linux }) => (linux.resources?.pids?.limit ?? -1) !== -1 },
+  { path: "linux.resources.blockIO", isAsked: ({ linux }) => limits(linux.resources?.blockIO) },
+  { path: "linux.resources.hugepageLimits", isAsked: ({ linux }) => asks(linux.resources?.hugepageLimits) },
+  { path: "linux.resources.network", isAsked: ({ linux }) => limits(linux.resources?.network) },
+  { path: "linux.resources.rdma", isAsked: ({ linux }) => limits(linux.resources?.rdma) },
+  { path: "linux.resources.unified", isAsked: ({ linux }) => asks(linux.resources?.unified) },
+];
+
+/** Throws a BerthError "unsupported" that names every field of `spec` which this version does not carry out. */
+export function refuseUnsupported(spec: Spec): void {
+  const paths: string[] = [];
+  for (const { path, isAsked } of UNSUPPORTED) if (isAsked(spec)) paths.push(path);
+  collectMounts(spec, paths);
+  if (paths.length === 0) return;
+  const lines = paths.map((path) => `${path}: not carried out by this version of berth`);
+  throw new BerthError("unsupported", lines.join("\n"));
+}
+
+function collectMounts({ mounts }: Spec, paths: string[]): void {
+  each(mounts, (mount, i) => {
+    for (const key of ["uidMappings", "gidMappings"] as const) {
+      if (asks(mount[key])) paths.push(`mounts[${i}].${key}`);
+    }
+    each(mount.options, (option, n) => {
+      if (!option.includes("idmap") || !/^r?idmap(=|$)/.test(option)) return;
+      paths.push(`mounts[${i}].options[${n}] ${JSON.stringify(option)}`);
+    });
+  });
+}
+
+/** Whether a value asks for anything: engines write "", [] and {} for what is not set. */
+function asks(value: string | object | undefined): boolean {
+  if (value === undefined || value === "") return false;
+  return typeof value === "string" || Object.keys(value).length > 0;
+}
+
+/** Whether a section of linux.resources changes anything in a cgroup that is new. */
+function limits(section: Readonly<Record<string, unknown>> | undefined): boolean {
+  for (const key in section) {
+    const value = section[key];
+    if (typeof value === "string" || (typeof value === "object" && value !== null)) {
+      if (asks(value)) return true;
+    } else if (value === 0 && key === "swappiness") return true;
+    // Engines write false and 0 for "not set"; -1 is "no limit", which is how a cgroup begins.
+    else if (value !== false && value !== 0 && value !== -1) return true;
+  }
+  return false;
+}
