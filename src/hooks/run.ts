@@ -1,0 +1,195 @@
+import { BerthError } from "../errors.ts";
+import {
+  CLONE_NEWCGROUP,
+  CLONE_NEWIPC,
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWPID,
+  CLONE_NEWUSER,
+  CLONE_NEWUTS,
+  CLOSE_RANGE_CLOEXEC,
+  POLLIN,
+  PR_SET_PDEATHSIG,
+  SIGKILL,
+} from "../linux/constants.ts";
+import { ENOENT, ENOEXEC } from "../linux/errno.ts";
+import { readSome, rewind, type Scope, scoped } from "../linux/file.ts";
+import { pipe } from "../linux/pipe.ts";
+import { poll, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
+import { socketPair } from "../linux/socket.ts";
+import { openExecutor, type Spawned, sealedMemfd, spawn } from "../linux/spawn.ts";
+import { serving, stringArray } from "../plan/build.ts";
+import { type Encoded, encode } from "../plan/encode.ts";
+import { stepError } from "../plan/perform.ts";
+import { MESSAGE_SIZE } from "../plan/protocol.ts";
+import type { Step } from "../plan/step.ts";
+import type { Hook, HookName } from "../spec/config.ts";
+import type { State } from "../spec/state.ts";
+
+/** In which namespaces a hook runs: the runtime's, or those of the container whose init has this pidfd. */
+export type HookPlace =
+  | { readonly kind: "runtime"; readonly bundle: string }
+  | {
+      readonly kind: "container";
+      readonly pidfd: number;
+      readonly cgroup: number | undefined;
+      readonly userNamespace: boolean;
+    };
+
+/** All that setns takes from a pidfd at once, but the time namespace, which wants a process of its own address space. */
+const CONTAINER_NAMESPACES =
+  CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+
+/** How much of a hook's output its error shows, in characters from its end. */
+const SHOWN_OUTPUT = 2000;
+
+/** Descriptors of the hook's executor, after its stdio. */
+const SYNC = 3;
+const PLAN = 4;
+
+/**
+ * Runs the hooks of one kind, one after the other; config.md "POSIX-platform Hooks". Each gets the state on stdin, and exactly
+ * its own environment.
+ * @param watched a pidfd whose end makes waiting pointless: that of the container's init
+ * @throws BerthError at the first hook that cannot run, fails, or outlives its timeout; the rest is not run
+ */
+export function runHooks(
+  name: HookName,
+  hooks: readonly Hook[] | undefined,
+  state: State,
+  place: HookPlace,
+  watched?: number,
+): void {
+  (hooks ?? []).forEach((hook, i) => {
+    scoped((scope) => {
+      runHook({ path: `hooks.${name}[${i}]`, hook, state, place, watched, scope });
+    });
+  });
+}
+
+/** The Plan of a hook, run by the same executor as a container's. */
+export function hookSteps(path: string, hook: Hook, bundle: string | undefined): Step[] {
+  const { call } = serving("hooks", path, `"${hook.path}"`);
+  const args = hook.args === undefined || hook.args.length === 0 ? [hook.path] : hook.args;
+  return [
+    call("close_range", [SYNC, 0xffff_ffff, CLOSE_RANGE_CLOEXEC]),
+    call("prctl", [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0]),
+    ...(bundle === undefined ? [] : [call("chdir", [bundle])]),
+    call("execve", [hook.path, stringArray(args), stringArray(hook.env ?? [])], {
+      what: "execute the hook",
+      hints: {
+        [ENOENT]:
+          "the file, or the interpreter that it names, is missing in the namespace where this hook runs",
+        [ENOEXEC]: 'the file is no program for this machine and has no "#!" line',
+      },
+    }),
+  ];
+}
+
+interface HookRun {
+  readonly path: string;
+  readonly hook: Hook;
+  readonly state: State;
+  readonly place: HookPlace;
+  readonly watched: number | undefined;
+  readonly scope: Scope;
+}
+
+function runHook(run: HookRun): void {
+  const { path, hook, state, place, scope } = run;
+  const plan = encode(hookSteps(path, hook, place.kind === "runtime" ? place.bundle : undefined), SYNC);
+  // The state goes in as a file: a hook that never reads it cannot hold berth up.
+  const input = scope.keep(sealedMemfd("berth-state", new TextEncoder().encode(JSON.stringify(state))));
+  rewind(input);
+  const [outputRead, outputWrite] = pipe().map(scope.keep) as [number, number];
+  const [sync, syncOfHook] = socketPair().map(scope.keep) as [number, number];
+  const planFd = scope.keep(sealedMemfd("berth-plan", plan.bytes));
+  const inContainer = place.kind === "container";
+  const child = spawn({
+    create: 0,
+    joins: inContainer
+      ? [{ fd: place.pidfd, type: CONTAINER_NAMESPACES, subject: `${path}: the container's namespaces` }]
+      : [],
+    twice: inContainer,
+    cgroup: inContainer ? place.cgroup : undefined,
+    release: undefined,
+    becomeRoot: inContainer && place.userNamespace,
+    executor: scope.keep(openExecutor()),
+    argv: ["berth-hook", String(PLAN)],
+    descriptors: [
+      { from: input, to: 0 },
+      { from: outputWrite, to: 1 },
+      { from: outputWrite, to: 2 },
+      { from: syncOfHook, to: SYNC },
+      { from: planFd, to: PLAN },
+    ],
+    closeFrom: PLAN + 1,
+  });
+  scope.keep(child.pidfd);
+  scope.drop(outputWrite);
+  scope.drop(syncOfHook);
+  awaitHook(run, plan, child, sync, outputRead);
+}
+
+/** Waits for the hook's end, reading what it says, and turns anything but success into an error. */
+function awaitHook(run: HookRun, plan: Encoded, child: Spawned, sync: number, output: number): void {
+  const { path, hook, watched } = run;
+  const subject = `${path} "${hook.path}"`;
+  const deadline = hook.timeout === undefined ? undefined : performance.now() + hook.timeout * 1000;
+  const open = new Set(
+    watched === undefined ? [sync, output, child.pidfd] : [sync, output, child.pidfd, watched],
+  );
+  let said = "";
+  const kill = (error: BerthError): never => {
+    tryPidfdSignal(child.pidfd, SIGKILL);
+    waitPidfd(child.pidfd);
+    throw error;
+  };
+  for (;;) {
+    const left = deadline === undefined ? undefined : deadline - performance.now();
+    if (left !== undefined && left <= 0) {
+      kill(
+        new BerthError(
+          "hook",
+          `${subject}: still running after its timeout of ${hook.timeout} s; killed${told(said)}`,
+          {
+            hint: `raise ${path}.timeout, or find what the hook waits for`,
+          },
+        ),
+      );
+    }
+    const polled = [...open];
+    const ready = new Set(
+      poll(
+        polled.map((fd) => ({ fd, events: POLLIN })),
+        left,
+      ).flatMap((events, i) => (events === 0 ? [] : polled[i])),
+    );
+    if (ready.has(output)) {
+      const part = readSome(output);
+      if (part.length === 0) open.delete(output);
+      said = (said + new TextDecoder().decode(part)).slice(-SHOWN_OUTPUT);
+    }
+    if (ready.has(sync)) {
+      const message = readSome(sync, MESSAGE_SIZE);
+      if (message.length === 0) open.delete(sync);
+      else {
+        const view = new DataView(message.buffer);
+        kill(stepError(plan.steps[view.getUint32(0, true)], view.getUint32(4, true)));
+      }
+    }
+    if (ready.has(child.pidfd) && !ready.has(output)) break;
+    if (watched !== undefined && ready.has(watched)) {
+      kill(new BerthError("hook", `${subject}: the container's init ended while the hook ran`));
+    }
+  }
+  const exit = waitPidfd(child.pidfd);
+  if (exit === undefined || (exit.kind === "exited" && exit.status === 0)) return;
+  const how = exit.kind === "exited" ? `exit status ${exit.status}` : `killed by signal ${exit.signal}`;
+  throw new BerthError("hook", `${subject}: ${how}${told(said)}`);
+}
+
+function told(output: string): string {
+  const text = output.trim();
+  return text === "" ? "" : `; it said: ${text}`;
+}
