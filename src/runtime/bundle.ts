@@ -1,0 +1,63 @@
+import { BerthError } from "../errors.ts";
+import { O_DIRECTORY, O_PATH } from "../linux/constants.ts";
+import { absolute } from "../linux/directory.ts";
+import { errnoText } from "../linux/errno.ts";
+import { close, readText, tryOpen, tryReadlink } from "../linux/file.ts";
+import type { Spec } from "../spec/config.ts";
+import { parseConfig } from "../spec/parse.ts";
+import { refuseUnsupported } from "../spec/refused.ts";
+
+/** A bundle whose config.json was read and checked. */
+export interface Bundle {
+  /** Absolute. */
+  readonly path: string;
+  /** The text of config.json, as it was read. */
+  readonly text: string;
+  readonly spec: Spec;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Reads and checks a bundle's config.json.
+ * @param directory the bundle
+ * @param config another file to read instead, relative to the working directory
+ * @throws BerthError "invalid-config", "unsupported", or that of the file
+ */
+export async function readBundle(directory: string, config?: string): Promise<Bundle> {
+  const path = absolute(directory);
+  const file = config === undefined ? `${path}/config.json` : absolute(config);
+  const text = readBundleFile(file, path);
+  const { spec, warnings } = await parseConfig(text, file);
+  refuseUnsupported(spec);
+  return { path, text, spec, warnings };
+}
+
+function readBundleFile(file: string, bundle: string): string {
+  try {
+    return readText(file);
+  } catch (error) {
+    if (!(error instanceof BerthError) || error.code !== "ENOENT") throw error;
+    throw new BerthError("ENOENT", error.message, {
+      hint: `"${bundle}" is no bundle without a config.json: "berth spec --bundle ${bundle}" writes one`,
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Where the rootfs of a bundle lies, absolute and with symlinks resolved.
+ * @throws BerthError when it is no directory
+ */
+export function locateRootfs(bundle: Bundle): string {
+  const wanted = bundle.spec.root.path;
+  const path = absolute(wanted, bundle.path);
+  const fd = tryOpen(path, O_PATH | O_DIRECTORY);
+  if (fd < 0) {
+    throw new BerthError("rootfs", `root.path "${wanted}": open "${path}": ${errnoText(-fd)}`, {
+      hint: "root.path names the container's root directory, absolute or relative to the bundle",
+    });
+  }
+  const real = tryReadlink(`/proc/self/fd/${fd}`);
+  close(fd);
+  return typeof real === "string" ? real : path;
+}

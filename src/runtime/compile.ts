@@ -1,0 +1,161 @@
+import {
+  AT_FDCWD,
+  CLOSE_RANGE_CLOEXEC,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_PATH,
+  PR_SET_PDEATHSIG,
+  PROC_SUPER_MAGIC,
+  SIGKILL,
+  SOCK_CLOEXEC,
+} from "../linux/constants.ts";
+import { ECONNRESET, ENOTDIR } from "../linux/errno.ts";
+import { kernelSteps } from "../namespaces/kernel.ts";
+import { type NamespacePlan, planNamespaces } from "../namespaces/namespaces.ts";
+import { namespaceSteps } from "../namespaces/steps.ts";
+import { ALL32, addressOf, label, mark, serving, slot } from "../plan/build.ts";
+import { createRequests, type Descriptors, descriptors, type Request } from "../plan/protocol.ts";
+import type { Step } from "../plan/step.ts";
+import { cwdSteps } from "../process/cwd.ts";
+import { execSteps, findSteps, homeSteps, lacksHome, planExecutable } from "../process/exec.ts";
+import { identitySteps } from "../process/identity.ts";
+import { type CallerLimit, ownLimitSteps } from "../process/limits.ts";
+import { keyringSteps, personalitySteps, sessionStep } from "../process/session.ts";
+import { nullSteps, ownerSteps, type Stdio } from "../process/stdio.ts";
+import { terminalSteps } from "../process/terminal.ts";
+import { mountSteps, pathSteps, pivotSteps, type RootfsContext } from "../rootfs/rootfs.ts";
+import type { Spec } from "../spec/config.ts";
+
+/** What a Plan depends on beside config.json. */
+export interface CompileContext {
+  readonly id: string;
+  /** Absolute. */
+  readonly bundle: string;
+  /** Absolute, on the host. */
+  readonly rootfs: string;
+  readonly noPivot: boolean;
+  readonly noNewKeyring: boolean;
+  /** How many descriptors beyond stdio the container inherits. */
+  readonly preserveFds: number;
+  readonly stdio: readonly Stdio[];
+  readonly callerLimit: CallerLimit | undefined;
+  readonly cgroup: { readonly mount: string; readonly path: string } | null;
+}
+
+/** The Plan of a container: what its init does, and what the runtime must know to serve it. */
+export interface ContainerPlan {
+  readonly namespaces: NamespacePlan;
+  readonly descriptors: Descriptors;
+  readonly init: readonly Step[];
+  readonly requests: readonly Request[];
+}
+
+/**
+ * Compiles config.json to the Plan of the container's init. Pure: it looks at nothing but its arguments.
+ * @throws BerthError when config.json asks for what cannot be
+ */
+export function compile(spec: Spec, context: CompileContext): ContainerPlan {
+  const namespaces = planNamespaces(spec.linux.namespaces);
+  const fds = descriptors(context.preserveFds);
+  const requests = createRequests(fds.sync);
+  const userNamespace = namespaces.has.has("user");
+  const rootfs: RootfsContext = {
+    bundle: context.bundle,
+    rootfs: context.rootfs,
+    noPivot: context.noPivot,
+    userNamespace,
+    cgroupNamespace: namespaces.has.has("cgroup"),
+    networkNamespace: namespaces.has.has("network"),
+    cgroup: context.cgroup,
+    descriptors: fds,
+    requests,
+  };
+  const { process, hooks = {} } = spec;
+  const hooksAfterMounts = [hooks.prestart, hooks.createRuntime, hooks.createContainer].some(
+    (list) => list !== undefined && list.length > 0,
+  );
+  const cwd = process === undefined ? undefined : cwdSteps(process.cwd, fds, requests);
+  const init: Step[] = [
+    ...beginSteps(fds),
+    ...namespaceSteps(spec.linux, namespaces, fds),
+    sessionStep(),
+    ...(context.noNewKeyring ? [] : keyringSteps(context.id, userNamespace)),
+    ...mountSteps(spec, rootfs),
+    ...(hooksAfterMounts ? requests.ask(serving("hooks", "hooks"), { kind: "mounted" }) : []),
+    ...pivotSteps(spec, rootfs),
+    ...(process?.terminal === true ? terminalSteps(process, fds, requests) : []),
+    ...(cwd?.make ?? []),
+    ...kernelSteps(spec, fds),
+    ...pathSteps(spec, rootfs),
+    ...(process?.terminal === true ? [] : nullSteps(context.stdio, fds)),
+    ...personalitySteps(spec.linux.personality),
+  ];
+  if (process !== undefined && cwd !== undefined) {
+    const executable = planExecutable(process);
+    const uid = process.user?.uid ?? 0;
+    const home = lacksHome(executable) ? homeSteps(uid, requests) : undefined;
+    init.push(
+      ...(home?.steps ?? []),
+      ...ownLimitSteps(process.rlimits ?? [], requests, context.callerLimit),
+      ...cwd.beforeUser,
+      ...ownerSteps(context.stdio, uid, process.terminal === true),
+      ...identitySteps(process, userNamespace, cwd.afterUser),
+      serving("identity", "process.user.umask").call("umask", [process.user?.umask ?? 0o022]),
+      ...findSteps(executable),
+      ...startSteps(fds, createReady(fds, requests)),
+      ...execSteps(executable, home?.home),
+    );
+  } else {
+    init.push(...startSteps(fds, createReady(fds, requests)));
+  }
+  return { namespaces, descriptors: fds, init, requests: requests.list };
+}
+
+/** The first steps: nothing outlives the runtime, nothing leaks into what is executed later, /proc is what it seems. */
+function beginSteps(fds: Descriptors): Step[] {
+  const { call, when, fail } = serving("namespaces", "");
+  const proc = slot("/proc");
+  const status = slot("/proc status", 120);
+  const genuine = label("/proc is procfs");
+  return [
+    call("close_range", [fds.sync, ALL32, CLOSE_RANGE_CLOEXEC]),
+    call("prctl", [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0]),
+    call("umask", [0]),
+    call("openat", [AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC, 0], { store: proc }),
+    call("fstatfs", [proc, addressOf(status)]),
+    when({ slot: status, mask: ALL32, value: PROC_SUPER_MAGIC }, genuine),
+    fail(ENOTDIR, "/proc is not a procfs"),
+    mark(genuine),
+    call("dup3", [proc, fds.proc, O_CLOEXEC]),
+    call("close", [proc]),
+  ];
+}
+
+function createReady(fds: Descriptors, requests: ReturnType<typeof createRequests>): Step[] {
+  const at = serving("start", "");
+  return [
+    // What is left of the host: nobody may reach it through this process while it waits.
+    at.call("close_range", [fds.listen + 1, ALL32, 0]),
+    at.call("prctl", [PR_SET_PDEATHSIG, 0, 0, 0, 0]),
+    ...requests.ask(at, { kind: "ready" }),
+  ];
+}
+
+/** Waits for `start`, and from then on reports to it. */
+function startSteps(fds: Descriptors, ready: Step[]): Step[] {
+  const { call, when, fail } = serving("start", "");
+  const connection = slot("connection");
+  const go = slot("go");
+  const got = slot("got");
+  const started = label("started");
+  return [
+    ...ready,
+    call("accept4", [fds.listen, 0, 0, SOCK_CLOEXEC], { store: connection }),
+    call("dup3", [connection, fds.sync, O_CLOEXEC]),
+    call("close_range", [fds.sync + 1, ALL32, 0]),
+    call("read", [fds.sync, addressOf(go), 1], { store: got }),
+    when({ slot: got, mask: ALL32, value: 1 }, started),
+    fail(ECONNRESET, "wait for start"),
+    mark(started),
+  ];
+}

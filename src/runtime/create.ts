@@ -1,0 +1,277 @@
+import { locateCgroup, prepareCgroup } from "../cgroups/cgroup.ts";
+import { type Cgroup, undoCgroup } from "../cgroups/create.ts";
+import { BerthError, messageOf } from "../errors.ts";
+import { runHooks } from "../hooks/run.ts";
+import { O_DIRECTORY, O_PATH, PROC_SUPER_MAGIC, SIGKILL } from "../linux/constants.ts";
+import { absolute } from "../linux/directory.ts";
+import { open, rename, type Scope, scoped, writeAtomically } from "../linux/file.ts";
+import { effectiveIds, processStat, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
+import { listenAt, pathThrough, sendDescriptor, socketPair } from "../linux/socket.ts";
+import { openExecutor, type Spawned, sealedMemfd, spawn } from "../linux/spawn.ts";
+import { fileSystemOf } from "../linux/status.ts";
+import { idMapSteps } from "../namespaces/id-maps.ts";
+import { closeNamespaces, openNamespaces } from "../namespaces/namespaces.ts";
+import { slot } from "../plan/build.ts";
+import { type Encoded, encode } from "../plan/encode.ts";
+import { perform } from "../plan/perform.ts";
+import { schedulingSteps } from "../process/scheduling.ts";
+import { inspectStdio } from "../process/stdio.ts";
+import type { Spec } from "../spec/config.ts";
+import {
+  type ContainerRecord,
+  closeState,
+  removeState,
+  reserve,
+  START_SOCKET,
+  START_SOCKET_CREATING,
+  type StateDirectory,
+  writeConfig,
+  writeRecord,
+} from "../state/store.ts";
+import { type Bundle, locateRootfs, readBundle } from "./bundle.ts";
+import { callerLimit, checkPreserved } from "./caller.ts";
+import { type ContainerPlan, compile } from "./compile.ts";
+import { type ConsoleReceiver, checkTerminal, connectConsole, connectTo } from "./console.ts";
+import { release, serveUntilReady } from "./serve.ts";
+import { hookState } from "./status.ts";
+
+/** What `create` and `run` are asked for. */
+export interface CreateOptions {
+  /** The directory of all containers' states. */
+  readonly root: string;
+  readonly id: string;
+  readonly bundle: string;
+  /** Another file than the bundle's config.json. */
+  readonly config?: string | undefined;
+  readonly pidFile?: string | undefined;
+  readonly consoleSocket?: string | undefined;
+  readonly pidfdSocket?: string | undefined;
+  readonly noPivot: boolean;
+  readonly noNewKeyring: boolean;
+  /** How many descriptors beyond stdio the container inherits. */
+  readonly preserveFds: number;
+  /** false: the container stays in the caller's cgroup. */
+  readonly cgroups: boolean;
+  readonly warn: (message: string) => void;
+}
+
+/** A container that waits for its start. Its state directory is open and locked. */
+export interface Created {
+  readonly directory: StateDirectory;
+  readonly record: ContainerRecord;
+  readonly spec: Spec;
+  readonly child: Spawned;
+}
+
+/**
+ * Creates a container: all of it but the execution of its process; runtime.md "Create". After a failure nothing is left.
+ * @throws BerthError
+ */
+export async function create(options: CreateOptions): Promise<void> {
+  const { directory } = await createContainer(options);
+  closeState(directory);
+}
+
+/**
+ * As {@link create}, for a caller that goes on with the container.
+ * @param foreground takes the master of the container's terminal, if it has one; absent: the console socket does
+ * @throws BerthError
+ */
+export async function createContainer(
+  options: CreateOptions,
+  foreground?: ConsoleReceiver,
+): Promise<Created> {
+  const bundle = await readBundle(options.bundle, options.config);
+  for (const warning of bundle.warnings) options.warn(warning);
+  checkTerminal(bundle.spec, options.consoleSocket, foreground !== undefined);
+  checkPreserved(options.preserveFds);
+  const rootfs = locateRootfs(bundle);
+  const cgroup = options.cgroups ? locateCgroup(bundle.spec, options.id) : null;
+  const directory = reserve(options.root, options.id);
+  const making: Making = { options, bundle, directory, record: newRecord(options, bundle, rootfs, cgroup) };
+  try {
+    return scoped((scope) => make(making, foreground, scope));
+  } catch (error) {
+    takeBack(making);
+    throw error;
+  }
+}
+
+/** A creation under way, and what must be taken back if it fails. */
+interface Making {
+  readonly options: CreateOptions;
+  readonly bundle: Bundle;
+  readonly directory: StateDirectory;
+  record: ContainerRecord;
+  cgroup?: Cgroup;
+  child?: Spawned;
+}
+
+function newRecord(
+  { id }: CreateOptions,
+  { path, spec }: Bundle,
+  rootfs: string,
+  cgroup: ContainerRecord["cgroup"],
+): ContainerRecord {
+  return {
+    ociVersion: spec.ociVersion,
+    id,
+    bundle: path,
+    rootfs,
+    created: new Date().toISOString(),
+    uid: effectiveIds().uid,
+    pid: 0,
+    startTime: 0,
+    cgroup,
+    ownPidNamespace: spec.linux.namespaces.some(({ type, path: joined }) => type === "pid" && !joined),
+    annotations: spec.annotations ?? {},
+  };
+}
+
+function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Scope): Created {
+  const { options, bundle, directory } = making;
+  const { spec } = bundle;
+  const console = foreground ?? connectConsole(options.consoleSocket, scope);
+  const pidfdReceiver =
+    options.pidfdSocket === undefined
+      ? undefined
+      : scope.keep(connectTo("--pidfd-socket", options.pidfdSocket));
+  // Before anything is made outside of the state directory: a create that is killed leaves enough for `delete --force`.
+  writeConfig(directory, bundle.text);
+  writeRecord(directory, making.record);
+  makeCgroup(making);
+
+  const plan = compile(spec, {
+    id: options.id,
+    bundle: bundle.path,
+    rootfs: making.record.rootfs,
+    noPivot: options.noPivot,
+    noNewKeyring: options.noNewKeyring,
+    preserveFds: options.preserveFds,
+    stdio: inspectStdio(),
+    callerLimit: callerLimit(),
+    cgroup: making.record.cgroup,
+  });
+  const encoded = encode(plan.init, plan.descriptors.sync);
+  const { child, sync } = spawnInit(making, plan, encoded, scope);
+
+  serveUntilReady({
+    spec,
+    plan,
+    encoded,
+    record: making.record,
+    child,
+    sync,
+    cgroup: making.cgroup?.directory,
+    console,
+  });
+
+  if (pidfdReceiver !== undefined) sendDescriptor(pidfdReceiver, child.pidfd, "standard");
+  if (options.pidFile !== undefined) writeAtomically(absolute(options.pidFile), String(child.pid), 0o666);
+  rename(START_SOCKET_CREATING, START_SOCKET, directory.fd);
+  release(sync);
+  return { directory, record: making.record, spec, child };
+}
+
+function makeCgroup(making: Making): void {
+  if (making.record.cgroup === null) return;
+  const cgroup = prepareCgroup(making.bundle.spec, making.record.cgroup, { rootless: false });
+  if (cgroup === undefined) making.record = { ...making.record, cgroup: null };
+  else making.cgroup = cgroup;
+}
+
+/** Starts init in its namespaces and cgroup, and gives it what only the runtime may give. */
+function spawnInit(
+  making: Making,
+  plan: ContainerPlan,
+  encoded: Encoded,
+  scope: Scope,
+): { child: Spawned; sync: number } {
+  const { descriptors, namespaces } = plan;
+  const { spec } = making.bundle;
+  const newUser = namespaces.created.has("user");
+  const [sync, syncOfInit] = socketPair().map(scope.keep) as [number, number];
+  const planFd = scope.keep(sealedMemfd("berth-plan", encoded.bytes));
+  const listen = scope.keep(listenAt(pathThrough(making.directory.fd, START_SOCKET_CREATING)));
+  const executor = scope.keep(openExecutor());
+  const joined = openNamespaces(namespaces.joined);
+  try {
+    const time = joined.find(({ joined }) => joined.type === "time");
+    const child = spawn({
+      create: namespaces.cloneFlags,
+      joins: joined.filter((entry) => entry !== time),
+      twice: namespaces.twice,
+      cgroup: making.cgroup?.directory,
+      release: newUser ? syncOfInit : undefined,
+      becomeRoot: namespaces.has.has("user"),
+      executor,
+      argv: ["berth-init", String(descriptors.plan)],
+      descriptors: [
+        { from: syncOfInit, to: descriptors.sync },
+        { from: planFd, to: descriptors.plan },
+        { from: listen, to: descriptors.listen },
+        ...(time === undefined ? [] : [{ from: time.fd, to: descriptors.time }]),
+      ],
+      closeFrom: descriptors.temporary,
+    });
+    making.child = child;
+    scope.drop(syncOfInit);
+    making.record = { ...making.record, pid: child.pid, startTime: processStat(child.pid)?.startTime ?? 0 };
+    writeRecord(making.directory, making.record);
+    prepareInit(spec, child, newUser);
+    // Until its id maps are there, it waits before it executes.
+    if (newUser) release(sync);
+    return { child, sync };
+  } finally {
+    closeNamespaces(joined);
+  }
+}
+
+function prepareInit(spec: Spec, child: Spawned, newUser: boolean): void {
+  const pid = slot("pid");
+  const directory = slot("/proc/PID");
+  const steps = [
+    ...(newUser ? idMapSteps(spec.linux, directory) : []),
+    ...(spec.process === undefined ? [] : schedulingSteps(spec.process, pid, directory)),
+  ];
+  if (steps.length === 0) return;
+  scoped((scope) => {
+    const path = `/proc/${child.pid}`;
+    const fd = scope.keep(open(path, O_PATH | O_DIRECTORY));
+    // A write must not end up elsewhere: CVE-2025-52881.
+    if (fileSystemOf(fd) !== PROC_SUPER_MAGIC) throw new BerthError("proc", `"${path}" is not on a procfs`);
+    perform(
+      steps,
+      new Map([
+        [pid, child.pid],
+        [directory, fd],
+      ]),
+    );
+  });
+}
+
+/** Undoes a failed creation: process, cgroup, state; then the poststop hooks, as after any end (runtime.md "Lifecycle"). */
+function takeBack(making: Making): void {
+  const { options, bundle, directory, child, cgroup, record } = making;
+  const attempt = (what: string, act: () => void) => {
+    try {
+      act();
+    } catch (error) {
+      options.warn(`after the failed creation: ${what}: ${messageOf(error)}`);
+    }
+  };
+  if (child !== undefined) {
+    attempt("end init", () => {
+      tryPidfdSignal(child.pidfd, SIGKILL);
+      waitPidfd(child.pidfd);
+    });
+  }
+  if (cgroup !== undefined) attempt("remove the cgroup", () => undoCgroup(cgroup));
+  attempt("remove the state", () => removeState(directory));
+  closeState(directory);
+  const { poststop } = bundle.spec.hooks ?? {};
+  if (child === undefined || poststop === undefined) return;
+  attempt("poststop hooks", () => {
+    runHooks("poststop", poststop, hookState(record, "stopped"), { kind: "runtime", bundle: bundle.path });
+  });
+}

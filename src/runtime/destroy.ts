@@ -1,0 +1,93 @@
+import { isFrozen, thaw } from "../cgroups/freeze.ts";
+import { kill as killCgroup } from "../cgroups/kill.ts";
+import { remove as removeCgroup } from "../cgroups/remove.ts";
+import { BerthError, messageOf } from "../errors.ts";
+import { runHooks } from "../hooks/run.ts";
+import { POLLIN, SIGKILL } from "../linux/constants.ts";
+import { close, withDescriptor } from "../linux/file.ts";
+import { openProcess, poll, tryPidfdSignal } from "../linux/process.ts";
+import type { Hooks } from "../spec/config.ts";
+import { parseConfig } from "../spec/parse.ts";
+import { type ContainerRecord, readConfig, removeState, type StateDirectory } from "../state/store.ts";
+import { hookState } from "./status.ts";
+
+/** How long a process that got SIGKILL has to go, in milliseconds: runc's ten seconds. */
+const PATIENCE = 10_000;
+
+/**
+ * Sends SIGKILL to everything in a container: its cgroup, which misses no fork, or without one its init.
+ * @throws BerthError
+ */
+export function killAll(record: ContainerRecord): void {
+  if (record.cgroup !== null) killCgroup(record.cgroup);
+  const pidfd = record.pid === 0 ? undefined : openProcess(record.pid, record.startTime);
+  if (pidfd === undefined) return;
+  tryPidfdSignal(pidfd, SIGKILL);
+  close(pidfd);
+}
+
+/**
+ * Waits until the container's init has ended.
+ * @throws BerthError "still-running" after ten seconds
+ */
+export function awaitEnd(record: ContainerRecord): void {
+  const pidfd = record.pid === 0 ? undefined : openProcess(record.pid, record.startTime);
+  if (pidfd === undefined) return;
+  withDescriptor(pidfd, () => {
+    const [ended] = poll([{ fd: pidfd, events: POLLIN }], PATIENCE);
+    if (ended !== 0 || openProcessState(record)) return;
+    throw new BerthError("still-running", `container "${record.id}": container init still running`, {
+      hint: `process ${record.pid} does not end by SIGKILL: it hangs in the kernel, see /proc/${record.pid}/stack`,
+    });
+  });
+}
+
+/** Whether init is gone, after a wait that a signal may have cut short. */
+function openProcessState(record: ContainerRecord): boolean {
+  const pidfd = openProcess(record.pid, record.startTime);
+  if (pidfd === undefined) return true;
+  close(pidfd);
+  return false;
+}
+
+/**
+ * Removes what is left of a container whose init has ended: processes it left behind, its cgroup, its state; then runs its
+ * poststop hooks, whose failures are only warned about (config.md "Poststop").
+ * @throws BerthError
+ */
+export async function destroy(
+  directory: StateDirectory,
+  record: ContainerRecord,
+  warn: (message: string) => void,
+): Promise<void> {
+  const hooks = await savedHooks(directory, warn);
+  if (record.cgroup !== null) {
+    if (isFrozen(record.cgroup)) thaw(record.cgroup);
+    removeCgroup(record.cgroup);
+  }
+  removeState(directory);
+  for (const hook of hooks?.poststop ?? []) {
+    try {
+      const place = { kind: "runtime", bundle: record.bundle } as const;
+      runHooks("poststop", [hook], hookState(record, "stopped", 0), place);
+    } catch (error) {
+      warn(messageOf(error));
+    }
+  }
+}
+
+/** The hooks of the container's own config.json; none when create was killed before it was saved. */
+async function savedHooks(
+  directory: StateDirectory,
+  warn: (message: string) => void,
+): Promise<Hooks | undefined> {
+  try {
+    const text = readConfig(directory);
+    // Most containers have none, and then need not be parsed.
+    if (!text.includes('"poststop"')) return undefined;
+    return (await parseConfig(text, `${directory.path}/config.json`)).spec.hooks;
+  } catch (error) {
+    warn(`poststop hooks are not run: ${messageOf(error)}`);
+    return undefined;
+  }
+}

@@ -1,0 +1,34 @@
+import type { BerthError } from "../errors.ts";
+import { O_DIRECTORY, O_PATH } from "../linux/constants.ts";
+import { tryOpen, withDescriptor } from "../linux/file.ts";
+import { stepError } from "../plan/perform.ts";
+import { planExecutable } from "../process/exec.ts";
+import { explainExecFailure } from "../process/exec-failure.ts";
+import { readMountLog } from "../rootfs/mount-log.ts";
+import type { Process } from "../spec/process.ts";
+import type { Creation } from "./serve.ts";
+
+const MOUNT_CALLS: ReadonlySet<string> = new Set(["fsconfig", "fsmount"]);
+
+/** The sentence for a step of init's that failed. Init still waits, so its root and its descriptors can be looked at. */
+export function describeFailure(creation: Creation, number: number, errno: number): BerthError {
+  const { encoded, child, spec } = creation;
+  const step = encoded.steps[number];
+  if (step?.kind === "call" && MOUNT_CALLS.has(step.call)) {
+    const log = readMountLog(child.pidfd, child.pid);
+    if (log.length > 0) return stepError(step, errno, { hint: `the kernel says: ${log.join("; ")}` });
+  }
+  if (step?.phase === "start" && step.path.startsWith("process.args") && spec.process !== undefined) {
+    const hint = execHint(child.pid, spec.process, errno);
+    if (hint !== undefined) return stepError(step, errno, { hint });
+  }
+  return stepError(step, errno);
+}
+
+/** Why `process` cannot be executed in the root of `pid`, which waits. */
+export function execHint(pid: number, process: Process, errno: number): string | undefined {
+  const root = tryOpen(`/proc/${pid}/root`, O_PATH | O_DIRECTORY);
+  if (root < 0) return undefined;
+  const { candidates, path } = planExecutable(process);
+  return withDescriptor(root, (fd) => explainExecFailure(fd, process.cwd, candidates, path, errno));
+}

@@ -1,0 +1,92 @@
+import { messageOf } from "../errors.ts";
+import { PR_SET_CHILD_SUBREAPER } from "../linux/constants.ts";
+import { check } from "../linux/errno.ts";
+import { syscall } from "../linux/native.ts";
+import { exitStatus, forwardSignals, waitAny, waitPidfd } from "../linux/process.ts";
+import { closeState } from "../state/store.ts";
+import { type Created, type CreateOptions, createContainer } from "./create.ts";
+import { remove } from "./delete.ts";
+import { awaitEnd, destroy, killAll } from "./destroy.ts";
+import { relayTerminal } from "./relay.ts";
+import { startContainer } from "./start.ts";
+
+/** What `run` is asked for beside what `create` is. */
+export interface RunOptions extends CreateOptions {
+  readonly detach: boolean;
+  /** Keep the container's state when its process has ended. */
+  readonly keep: boolean;
+  /** Leave orphans of the container to the next subreaper above. */
+  readonly noSubreaper: boolean;
+}
+
+/**
+ * Creates and starts a container, waits for its end and deletes it.
+ * @returns the exit status of its process, 128 + n when signal n ended it; 0 at once with `detach`
+ * @throws BerthError; nothing is left then
+ */
+export async function run(options: RunOptions): Promise<number> {
+  if (!options.detach && !options.noSubreaper) becomeSubreaper();
+  let master: number | undefined;
+  const foreground = options.detach
+    ? undefined
+    : (fd: number) => {
+        master = fd;
+      };
+  const container = await createContainer(options, foreground);
+  const { directory, record, spec, child } = container;
+  try {
+    startContainer(directory, record, spec);
+  } catch (error) {
+    await discard(container, options.warn);
+    throw error;
+  }
+  closeState(directory);
+  if (options.detach) return 0;
+
+  forwardSignals(child.pidfd, FORWARDED);
+  if (master !== undefined) relayTerminal(master, child.pidfd);
+  const status = awaitInit(container);
+  if (!options.keep) await remove(options.root, options.id, { force: true, warn: options.warn });
+  return status;
+}
+
+/**
+ * The signals that a foreground `run` passes on: all but those that concern berth itself (SIGCHLD; SIGURG and SIGWINCH, which
+ * are ignored by default), the unblockable, the faults of its own, SIGPWR, by which Bun's collector stops threads, and the
+ * two that libc keeps for itself.
+ */
+const KEPT = new Set([4, 5, 6, 7, 8, 9, 11, 17, 19, 23, 28, 30, 31, 32, 33]);
+const FORWARDED = Array.from({ length: 64 }, (_, i) => i + 1).filter((signal) => !KEPT.has(signal));
+
+function becomeSubreaper(): void {
+  check(syscall("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "become a subreaper");
+}
+
+/** Waits for init, reaping whatever other children end before: orphans of a container that shares berth's pid namespace. */
+function awaitInit({ child, record }: Created): number {
+  if (record.ownPidNamespace) {
+    const exit = waitPidfd(child.pidfd);
+    return exit === undefined ? 0 : exitStatus(exit);
+  }
+  for (;;) {
+    const ended = waitAny(-1);
+    if (ended === undefined) return 0;
+    if (ended.pid === child.pid) return exitStatus(ended.exit);
+  }
+}
+
+/** Undoes a container that could not be started. */
+async function discard(
+  { directory, record, child }: Created,
+  warn: (message: string) => void,
+): Promise<void> {
+  try {
+    killAll(record);
+    waitPidfd(child.pidfd);
+    awaitEnd(record);
+    await destroy(directory, record, warn);
+  } catch (error) {
+    warn(`after the failed start: ${messageOf(error)}`);
+  }
+  closeState(directory);
+}

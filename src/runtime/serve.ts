@@ -1,0 +1,139 @@
+import { BerthError } from "../errors.ts";
+import { runHooks } from "../hooks/run.ts";
+import { WNOWAIT } from "../linux/constants.ts";
+import { close, readSome, withDescriptor, writeAll } from "../linux/file.ts";
+import { withFileSystemIds } from "../linux/ids.ts";
+import { pidfdGetfd, waitPidfd } from "../linux/process.ts";
+import type { Spawned } from "../linux/spawn.ts";
+import { mappedId } from "../namespaces/id-maps.ts";
+import { slot } from "../plan/build.ts";
+import type { Encoded } from "../plan/encode.ts";
+import { perform } from "../plan/perform.ts";
+import { MESSAGE_SIZE, REQUEST, type Request } from "../plan/protocol.ts";
+import { homeEntry } from "../process/home.ts";
+import { rlimitSteps } from "../process/limits.ts";
+import { copyUp } from "../rootfs/copy-up.ts";
+import { makePathInRoot } from "../rootfs/make-path.ts";
+import type { Spec } from "../spec/config.ts";
+import type { ContainerRecord } from "../state/store.ts";
+import type { ContainerPlan } from "./compile.ts";
+import { describeFailure } from "./failure.ts";
+import { hookState } from "./status.ts";
+
+/** A container in the making. */
+export interface Creation {
+  readonly spec: Spec;
+  readonly plan: ContainerPlan;
+  readonly encoded: Encoded;
+  readonly record: ContainerRecord;
+  readonly child: Spawned;
+  /** The runtime's end of the socket pair. */
+  readonly sync: number;
+  /** Descriptor of the cgroup's directory. */
+  readonly cgroup: number | undefined;
+  /** Takes the console's master; without one, a terminal has nobody to talk to. */
+  readonly console: ((master: number) => void) | undefined;
+}
+
+/**
+ * Serves init's requests, as plan/protocol.ts lists them, until it is ready.
+ * @throws BerthError for the step of the Plan that failed, or what a request came to
+ */
+export function serveUntilReady(creation: Creation): void {
+  for (;;) {
+    const message = readSome(creation.sync, MESSAGE_SIZE);
+    if (message.length === 0) throw endedEarly(creation);
+    const view = new DataView(message.buffer);
+    const [first, second] = [view.getUint32(0, true), view.getUint32(4, true)];
+    if (first !== REQUEST) throw describeFailure(creation, first, second);
+    const request = creation.plan.requests[second];
+    if (request === undefined)
+      throw new BerthError("protocol", `init asked for request ${second}, which its Plan has not`);
+    if (request.kind === "ready") return;
+    writeAll(creation.sync, serve(creation, request), "answer init");
+  }
+}
+
+/** Lets a ready init go on to wait for its start. */
+export function release(sync: number): void {
+  writeAll(sync, DONE, "answer init");
+}
+
+const DONE = Uint8Array.of(1);
+
+function serve(creation: Creation, request: Exclude<Request, { kind: "ready" }>): Uint8Array {
+  const { spec, plan, child } = creation;
+  const root = <T>(use: (fd: number) => T): T =>
+    withDescriptor(pidfdGetfd(child.pidfd, plan.descriptors.rootfs), use);
+  switch (request.kind) {
+    case "make-path":
+      root((fd) => asContainerRoot(creation, () => makePathInRoot(fd, request.path, request.type)));
+      return DONE;
+    case "copy-up":
+      withDescriptor(pidfdGetfd(child.pidfd, request.from), (from) =>
+        withDescriptor(pidfdGetfd(child.pidfd, request.to), (to) => copyUp(from, to)),
+      );
+      return DONE;
+    case "mounted":
+      runCreateHooks(creation);
+      return DONE;
+    case "limits": {
+      const pid = slot("pid");
+      perform(rlimitSteps(spec.process?.rlimits ?? [], pid), new Map([[pid, child.pid]]));
+      return DONE;
+    }
+    case "home":
+      return new TextEncoder().encode(`${root((fd) => homeEntry(fd, request.uid))}\0`);
+    case "console": {
+      const master = pidfdGetfd(child.pidfd, plan.descriptors.console);
+      if (creation.console === undefined) close(master);
+      else creation.console(master);
+      return DONE;
+    }
+  }
+}
+
+/** What is made in the rootfs belongs to the container's root, and is refused where that one may not write. */
+function asContainerRoot(creation: Creation, make: () => void): void {
+  const { uidMappings, gidMappings } = creation.spec.linux;
+  const [uid, gid] = [mappedId(0, uidMappings), mappedId(0, gidMappings)];
+  if (!creation.plan.namespaces.created.has("user") || uid === undefined || gid === undefined) make();
+  else withFileSystemIds(uid, gid, make);
+}
+
+function runCreateHooks({ spec, plan, record, child, cgroup }: Creation): void {
+  const hooks = spec.hooks ?? {};
+  const outside = hookState(record, "creating");
+  const runtime = { kind: "runtime", bundle: record.bundle } as const;
+  runHooks("prestart", hooks.prestart, outside, runtime, child.pidfd);
+  runHooks("createRuntime", hooks.createRuntime, outside, runtime, child.pidfd);
+  const inside = hookState(record, "creating", record.ownPidNamespace ? 1 : record.pid);
+  const userNamespace = plan.namespaces.has.has("user");
+  runHooks(
+    "createContainer",
+    hooks.createContainer,
+    inside,
+    { kind: "container", pidfd: child.pidfd, cgroup, userNamespace },
+    child.pidfd,
+  );
+}
+
+/** Init is gone and said nothing: either it did not get to execute, or something killed it. */
+function endedEarly({ child }: Creation): BerthError {
+  const failure = child.failure();
+  if (failure !== undefined) return failure;
+  const exit = waitPidfd(child.pidfd, WNOWAIT);
+  if (exit?.kind === "signaled") {
+    return new BerthError(
+      "init-killed",
+      `the container's init was killed by signal ${exit.signal} while it was set up`,
+      {
+        hint: "somebody killed it, or the memory limit is too low: look for oom_kill in memory.events of its cgroup",
+      },
+    );
+  }
+  return new BerthError(
+    "init-ended",
+    `the container's init ended with status ${exit?.status ?? "?"} while it was set up`,
+  );
+}

@@ -1,0 +1,149 @@
+import { BerthError } from "../errors.ts";
+import { runHooks } from "../hooks/run.ts";
+import { O_DIRECTORY, O_PATH, SIGKILL } from "../linux/constants.ts";
+import { errnoText } from "../linux/errno.ts";
+import { open, readSome, scoped, tryUnlink, withDescriptor, writeAll } from "../linux/file.ts";
+import { openProcess, tryPidfdSignal } from "../linux/process.ts";
+import { pathThrough, tryConnect } from "../linux/socket.ts";
+import { MESSAGE_SIZE } from "../plan/protocol.ts";
+import type { Spec } from "../spec/config.ts";
+import { parseConfig } from "../spec/parse.ts";
+import {
+  type ContainerRecord,
+  closeState,
+  doesNotExist,
+  findState,
+  lock,
+  readConfig,
+  readRecord,
+  START_SOCKET,
+  type StateDirectory,
+} from "../state/store.ts";
+import { execHint } from "./failure.ts";
+import { hookState, statusOf } from "./status.ts";
+
+/**
+ * Starts a created container: its process is executed; runtime.md "Start". Runs its startContainer and poststart hooks.
+ * @throws BerthError when it is not in the state "created", or cannot be executed
+ */
+export async function start(root: string, id: string): Promise<void> {
+  const directory = findState(root, id);
+  try {
+    if (!lock(directory)) throw doesNotExist(id);
+    const record = readRecord(directory);
+    checkCreated(directory, record);
+    const { spec } = await parseConfig(readConfig(directory), `${directory.path}/config.json`);
+    startContainer(directory, record, spec);
+  } finally {
+    closeState(directory);
+  }
+}
+
+function checkCreated(
+  directory: StateDirectory,
+  record: ContainerRecord | undefined,
+): asserts record is ContainerRecord {
+  const status = statusOf(directory, record);
+  if (status === "created") return;
+  const reasons = {
+    creating: "cannot start a container that is still being created",
+    stopped: "cannot start a container that has stopped",
+    running: "cannot start an already running container",
+    paused: "cannot start a paused container",
+  };
+  throw new BerthError("container-status", `container "${directory.id}": ${reasons[status]}`);
+}
+
+/**
+ * As {@link start}, for a container whose state directory is open and locked.
+ * @throws BerthError
+ */
+export function startContainer(directory: StateDirectory, record: ContainerRecord, spec: Spec): void {
+  if (spec.process === undefined) {
+    throw new BerthError(
+      "invalid-config",
+      `container "${record.id}": its config.json has no process to start`,
+    );
+  }
+  const pidfd = openProcess(record.pid, record.startTime);
+  if (pidfd === undefined) {
+    throw new BerthError(
+      "container-status",
+      `container "${record.id}": cannot start a container that has stopped`,
+    );
+  }
+  withDescriptor(pidfd, () => {
+    runStartContainerHooks(record, spec, pidfd);
+    execute(directory, record, spec);
+    runPoststartHooks(record, spec, pidfd);
+  });
+}
+
+/** Tells init to execute, and waits until it has. */
+function execute(directory: StateDirectory, record: ContainerRecord, spec: Spec): void {
+  const connection = tryConnect(pathThrough(directory.fd, START_SOCKET), "seqpacket");
+  if (connection < 0) {
+    throw new BerthError(
+      "start",
+      `container "${record.id}": its init does not answer: ${errnoText(-connection)}`,
+      {
+        hint: `it may have been killed; "berth delete ${record.id}" removes the container`,
+      },
+    );
+  }
+  withDescriptor(connection, () => {
+    writeAll(connection, Uint8Array.of(1), "tell init to start");
+    // Its connection closes when execve succeeds: end of file is the good news.
+    const message = readSome(connection, MESSAGE_SIZE, "wait for init");
+    tryUnlink(START_SOCKET, directory.fd);
+    if (message.length === 0) return;
+    throw executionFailed(record, spec, new DataView(message.buffer).getUint32(4, true));
+  });
+}
+
+function executionFailed(record: ContainerRecord, { process }: Spec, errno: number): BerthError {
+  const name = process?.args?.[0] ?? "";
+  const hint = process === undefined ? undefined : execHint(record.pid, process, errno);
+  return new BerthError("exec-failed", `process.args[0] "${name}": exec: ${errnoText(errno)}`, { hint });
+}
+
+function runStartContainerHooks(
+  record: ContainerRecord,
+  { hooks, process, linux }: Spec,
+  pidfd: number,
+): void {
+  const { startContainer } = hooks ?? {};
+  if (startContainer === undefined || startContainer.length === 0) return;
+  scoped((scope) => {
+    const { cgroup } = record;
+    const place = {
+      kind: "container",
+      pidfd,
+      cgroup:
+        cgroup === null ? undefined : scope.keep(open(cgroup.mount + cgroup.path, O_PATH | O_DIRECTORY)),
+      userNamespace: linux.namespaces.some(({ type }) => type === "user"),
+    } as const;
+    // These hooks are part of the container: without an environment of their own they get its.
+    const withEnv = startContainer.map((hook) => ({ ...hook, env: hook.env ?? process?.env ?? [] }));
+    runHooks(
+      "startContainer",
+      withEnv,
+      hookState(record, "created", record.ownPidNamespace ? 1 : record.pid),
+      place,
+      pidfd,
+    );
+  });
+}
+
+/** A poststart hook that fails ends the container: config.md "Poststart", since 1.3.0. */
+function runPoststartHooks(record: ContainerRecord, { hooks }: Spec, pidfd: number): void {
+  try {
+    runHooks("poststart", hooks?.poststart, hookState(record, "running"), {
+      kind: "runtime",
+      bundle: record.bundle,
+    });
+  } catch (error) {
+    tryPidfdSignal(pidfd, SIGKILL);
+    throw error;
+  }
+}
