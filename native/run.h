@@ -8,7 +8,8 @@
 #include "arch.h"
 
 enum { CALL = 1, WHEN = 2, UNLESS = 3, FAIL = 4 };
-enum { CONSTANT = 0, ADDRESS = 1, LOAD = 2 };
+enum { CONSTANT = 0, ADDRESS = 1, LOAD = 2, TEXT = 3 };
+enum { INTO_TEXT = 1 };
 enum { MAGIC = 0x74726562 /* "bert" */ };
 
 struct header {
@@ -16,10 +17,10 @@ struct header {
 	uint32_t size;       /* of the whole Plan, in bytes */
 	uint32_t steps;      /* how many follow this header */
 	uint32_t data;       /* offset of the data */
-	uint32_t relocs;     /* offset of the relocations: where in the data lie data offsets that become addresses */
+	uint32_t text;       /* offset of the strings */
+	uint32_t relocs;     /* offset of the relocations: where in the data lie offsets that become addresses */
 	uint32_t nrelocs;
 	int32_t report;      /* descriptor that hears of a failure */
-	uint32_t unused;
 };
 
 struct step {
@@ -44,10 +45,12 @@ struct failure {
 static inline void relocate(struct header *plan)
 {
 	char *data = (char *)plan + plan->data;
+	char *text = (char *)plan + plan->text;
 	const uint32_t *relocs = (const uint32_t *)((char *)plan + plan->relocs);
 
+	/* Places are even to 8; the lowest bit tells what the offset there counts from. */
 	for (uint32_t i = 0; i < plan->nrelocs; i++)
-		*(uint64_t *)(data + relocs[i]) += (uint64_t)data;
+		*(uint64_t *)(data + (relocs[i] & ~7U)) += (uint64_t)(relocs[i] & INTO_TEXT ? text : data);
 }
 
 static inline struct failure run(const struct header *plan)
@@ -67,6 +70,8 @@ static inline struct failure run(const struct header *plan)
 				unsigned kind = s->kinds >> (2 * n) & 3;
 				if (kind == ADDRESS)
 					a[n] = (long)(data + s->arg[n]);
+				else if (kind == TEXT)
+					a[n] = (long)((char *)plan + plan->text + s->arg[n]);
 				else if (kind == LOAD)
 					a[n] = *(long *)(data + s->arg[n]);
 				else

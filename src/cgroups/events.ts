@@ -30,23 +30,23 @@ export function cgroupEvents(place: CgroupPlace): CgroupEvents | undefined {
 
 /**
  * Waits until cgroup.events says what is wanted; the kernel notifies of every change there.
+ * @param wanted is given undefined when the cgroup is gone
  * @param milliseconds how long at most
- * @returns whether it does. A cgroup that is gone is neither populated nor frozen. @throws BerthError
+ * @returns whether it came to that @throws BerthError
  */
 export function waitForEvents(
   place: CgroupPlace,
-  wanted: (events: CgroupEvents) => boolean,
+  wanted: (events: CgroupEvents | undefined) => boolean,
   milliseconds: number,
 ): boolean {
-  const gone: CgroupEvents = { populated: false, frozen: false };
   const path = `${directoryOf(place)}/cgroup.events`;
   const fd = tryOpen(path, O_RDONLY);
-  if (fd === -ENOENT) return wanted(gone);
+  if (fd === -ENOENT) return wanted(undefined);
   return withDescriptor(check(fd, `open "${path}"`), (fd) => {
     const end = performance.now() + milliseconds;
     for (;;) {
       // Reading is also what arms the notification.
-      if (wanted(readEvents(fd, path) ?? gone)) return true;
+      if (wanted(readEvents(fd, path))) return true;
       const left = end - performance.now();
       if (left <= 0) return false;
       poll([{ fd, events: POLLPRI }], left);

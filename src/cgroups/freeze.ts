@@ -2,7 +2,7 @@ import { BerthError } from "../errors.ts";
 import { readTextIfThere, writeExisting } from "../linux/file.ts";
 import { processStat } from "../linux/process.ts";
 import { cgroupEvents, waitForEvents } from "./events.ts";
-import { members } from "./members.ts";
+import { members, subCgroups } from "./members.ts";
 import { type CgroupPlace, directoryOf } from "./path.ts";
 
 /** How long the kernel gets to stop or wake all processes. A process in an uninterruptible wait can take for ever. */
@@ -15,7 +15,7 @@ const PATIENCE = 10_000;
  */
 export function freeze(place: CgroupPlace, milliseconds = PATIENCE): void {
   setFreeze(place, "1");
-  if (waitForEvents(place, ({ frozen }) => frozen, milliseconds)) return;
+  if (allFrozen(place, performance.now() + milliseconds)) return;
   const stuck = uninterruptible(place);
   setFreeze(place, "0");
   throw new BerthError(
@@ -36,7 +36,7 @@ export function freeze(place: CgroupPlace, milliseconds = PATIENCE): void {
  */
 export function thaw(place: CgroupPlace, milliseconds = PATIENCE): void {
   setFreeze(place, "0");
-  if (waitForEvents(place, ({ frozen }) => !frozen, milliseconds)) return;
+  if (waitForEvents(place, (events) => events?.frozen !== true, milliseconds)) return;
   throw new BerthError("still-frozen", `thaw cgroup "${place.path}": its processes are still frozen`, {
     hint: "a cgroup above it is frozen too: write 0 to that one's cgroup.freeze",
   });
@@ -45,6 +45,21 @@ export function thaw(place: CgroupPlace, milliseconds = PATIENCE): void {
 /** Whether all processes of a cgroup are frozen, by its own doing or from above. False when there is no such cgroup. @throws BerthError */
 export function isFrozen(place: CgroupPlace): boolean {
   return cgroupEvents(place)?.frozen ?? false;
+}
+
+/**
+ * Waits for a cgroup and all below it to be frozen: the "frozen" of one that has both processes and cgroups below it speaks of
+ * either as soon as they stand still, not of both (kernel/cgroup/freezer.c, seen on 6.18).
+ * @param end when to give up, as performance.now() tells the time
+ */
+function allFrozen(place: CgroupPlace, end: number): boolean {
+  const frozen = waitForEvents(place, (events) => events?.frozen !== false, end - performance.now());
+  return (
+    frozen &&
+    subCgroups(directoryOf(place)).every((name) =>
+      allFrozen({ ...place, path: `${place.path}/${name}` }, end),
+    )
+  );
 }
 
 function setFreeze(place: CgroupPlace, value: "0" | "1"): void {

@@ -22,7 +22,7 @@ export function remove(place: CgroupPlace): void {
     if (result === 0 || result === -ENOENT) return;
     if (result !== -EBUSY) throw systemError(-result, `remove cgroup "${directory}"`);
     kill(place);
-    const empty = waitForEvents(place, ({ populated }) => !populated, 2 ** attempt);
+    const empty = waitForEvents(place, (events) => events?.populated !== true, 2 ** attempt);
     // Empty, and yet it was busy: someone made a cgroup below it meanwhile, and that may take another moment.
     if (empty && attempt > 0) sleep(2 ** attempt);
   }

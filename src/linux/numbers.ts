@@ -3,6 +3,7 @@ const NUMBERS = {
   accept4: [288, 242],
   bind: [49, 200],
   bpf: [321, 280],
+  capget: [125, 90],
   capset: [126, 91],
   chdir: [80, 49],
   chroot: [161, 51],

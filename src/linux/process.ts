@@ -1,5 +1,5 @@
 import { BerthError } from "../errors.ts";
-import { P_PIDFD, WEXITED, WNOHANG } from "./constants.ts";
+import { LINUX_CAPABILITY_VERSION_3, P_PIDFD, WEXITED, WNOHANG } from "./constants.ts";
 import { check, EINTR, ESRCH, systemError } from "./errno.ts";
 import { close, readTextIfThere } from "./file.ts";
 import { at, scratch } from "./memory.ts";
@@ -165,4 +165,15 @@ export function exit(status: number): never {
 /** The effective user and group. */
 export function effectiveIds(): { uid: number; gid: number } {
   return { uid: syscall("geteuid"), gid: syscall("getegid") };
+}
+
+/** Whether this process has a capability in effect; man 2 capget. */
+export function hasCapability(number: number): boolean {
+  const memory = scratch();
+  const header = memory.space(8);
+  const data = memory.space(24);
+  at.setU32(header, LINUX_CAPABILITY_VERSION_3);
+  if (syscall("capget", header, data) < 0) return false;
+  // Two structs of three words: effective, permitted, inheritable, of capabilities 0 to 31 and 32 to 63.
+  return ((at.u32(data + (number < 32 ? 0 : 12)) >>> (number % 32)) & 1) === 1;
 }

@@ -11,7 +11,6 @@ import type {
   Phase,
   Slot,
   Struct,
-  Tolerated,
   Value,
 } from "./step.ts";
 
@@ -41,18 +40,24 @@ export function addressOf(of: Slot, offset = 0): AddressOf {
   return { kind: "address", of, offset };
 }
 
-type CallDetail = Partial<Pick<Call, "store" | "what" | "hints">> & {
-  /** Errnos that are no failure: go on with the next step, or jump. */
-  readonly on?: Readonly<Record<number, Label | "next">>;
-};
+/** What a call may say beside its name and arguments, see {@link Call}. */
+export type CallDetail = Partial<Pick<Call, "store" | "what" | "hints" | "on">>;
+
+/** Eight bytes to compare: those of a slot from `offset` on, masked. */
+export interface Compared {
+  readonly slot: Slot;
+  readonly offset?: number;
+  readonly mask: number;
+  readonly value: number;
+}
 
 /** Makes steps that serve one part of config.json. */
 export interface Serving {
   call(call: SyscallName, args: readonly Value[], detail?: CallDetail): Call;
   /** Jumps to `to` when the masked bytes equal `value`. */
-  when(data: { slot: Slot; offset?: number; mask: number; value: number }, to: Label): Branch;
+  when(data: Compared, to: Label): Branch;
   /** Jumps to `to` when the masked bytes differ from `value`. */
-  unless(data: { slot: Slot; offset?: number; mask: number; value: number }, to: Label): Branch;
+  unless(data: Compared, to: Label): Branch;
   /** Jumps to `to`, always. */
   jump(to: Label): Branch;
   fail(errno: number, what: string, hints?: Fail["hints"]): Fail;
@@ -64,29 +69,36 @@ export interface Serving {
  * @param subject what the steps are done to, mostly a path in the container
  */
 export function serving(phase: Phase, path: string, subject = ""): Serving {
-  const purpose = { phase, path, subject };
-  const branch = (
-    { slot, offset = 0, mask, value }: { slot: Slot; offset?: number; mask: number; value: number },
-    not: boolean,
-    to: Label,
-  ): Branch => ({ kind: "branch", ...purpose, slot, offset, mask, value, not, to });
+  const branch = ({ slot, offset = 0, mask, value }: Compared, not: boolean, to: Label): Branch => ({
+    kind: "branch",
+    phase,
+    path,
+    subject,
+    slot,
+    offset,
+    mask,
+    value,
+    not,
+    to,
+  });
   return {
-    call(call, args, detail = {}) {
-      const { on, ...rest } = detail;
-      if (on === undefined) return { kind: "call", ...purpose, call, args, ...rest };
-      const tolerated: Tolerated[] = Object.entries(on).map(([errno, to]) => ({ errno: Number(errno), to }));
-      return { kind: "call", ...purpose, call, args, on: tolerated, ...rest };
-    },
+    // Each property by its name, no spread: this runs hundreds of times at every start, before any compiler warms up.
+    call: (call, args, detail) => ({
+      kind: "call",
+      phase,
+      path,
+      subject,
+      call,
+      args,
+      store: detail?.store,
+      on: detail?.on,
+      what: detail?.what,
+      hints: detail?.hints,
+    }),
     when: (data, to) => branch(data, false, to),
     unless: (data, to) => branch(data, true, to),
     jump: (to) => branch({ slot: NOTHING, mask: 0, value: 0 }, false, to),
-    fail: (errno, what, hints) => ({
-      kind: "fail",
-      ...purpose,
-      errno,
-      what,
-      ...(hints === undefined ? {} : { hints }),
-    }),
+    fail: (errno, what, hints) => ({ kind: "fail", phase, path, subject, errno, what, hints }),
   };
 }
 

@@ -1,14 +1,30 @@
-import { setU64 } from "../linux/memory.ts";
 import { syscallNumber } from "../linux/numbers.ts";
 import type { Branch, Bytes, Call, Fail, Label, Slot, Step, Struct, Value } from "./step.ts";
 
-/* The binary form of a Plan: native/run.h describes it, and the two must agree. */
+/*
+ * The binary form of a Plan; native/run.h describes it, and the two must agree:
+ *
+ *   header, steps, data (first the slots, then structs and bytes), text, relocations
+ *
+ * This runs at every start, interpreted: it collects 32-bit words in plain arrays and strings in one string, which is several
+ * times faster than to write into a buffer piece by piece.
+ */
 const MAGIC = 0x74726562;
 const HEADER = 32;
 const STEP = 80;
-const OP = { call: 1, when: 2, unless: 3, fail: 4 } as const;
-const KIND = { constant: 0, address: 1, load: 2 } as const;
+const OP_CALL = 1;
+const OP_WHEN = 2;
+const OP_UNLESS = 3;
+const OP_FAIL = 4;
+const ADDRESS = 1;
+const LOAD = 2;
+const TEXT = 3;
 const MAX_TOLERATED = 4;
+/** Enough for the slots of most Plans, in bytes; a Plan that needs more is encoded once more with more. */
+const SLOTS = 16384;
+/** Marks a relocation as one into the text; places in the data are even to 8. */
+const INTO_TEXT = 1;
+const U32 = 0x1_0000_0000;
 
 /** A step that takes part in the run: all but marks. Its place here is its number in a failure report. */
 export type RunStep = Call | Branch | Fail;
@@ -19,74 +35,6 @@ export interface Encoded {
   readonly steps: readonly RunStep[];
   /** Where in `bytes` a slot lies; undefined when no step uses it. */
   offsetOf(slot: Slot): number | undefined;
-}
-
-const encoder = new TextEncoder();
-
-/** The Plan's data: strings, structs and slots, each once, at offsets that are even to 8. */
-class Data {
-  bytes = new Uint8Array(16384);
-  view = new DataView(this.bytes.buffer);
-  /** Offset 0 means "nowhere" in a step, so nothing lies there. */
-  used = 8;
-  readonly relocations: number[] = [];
-  private readonly places = new Map<Slot | Struct | Bytes | string, number>();
-
-  placeOf(value: Slot | Struct | Bytes | string): number {
-    const known = this.places.get(value);
-    if (known !== undefined) return known;
-    const place = this.add(value);
-    this.places.set(value, place);
-    return place;
-  }
-
-  find(slot: Slot): number | undefined {
-    return this.places.get(slot);
-  }
-
-  private add(value: Slot | Struct | Bytes | string): number {
-    if (typeof value === "string") {
-      const place = this.reserve(3 * value.length + 1);
-      const { written } = encoder.encodeInto(value, this.bytes.subarray(place));
-      this.used = (place + written + 8) & ~7;
-      return place;
-    }
-    if (value.kind === "slot") return this.reserve(value.size);
-    if (value.kind === "bytes") {
-      const place = this.reserve(value.bytes.length);
-      this.bytes.set(value.bytes, place);
-      return place;
-    }
-    return this.addStruct(value);
-  }
-
-  private addStruct(value: Struct): number {
-    const place = this.reserve(value.size);
-    for (const field of value.fields) {
-      const at = place + field.offset;
-      if ("pointer" in field) {
-        const target = this.placeOf(field.pointer);
-        this.view.setUint32(at, target, true);
-        this.relocations.push(at);
-      } else if (field.size === 8) setU64(this.view, at, field.value);
-      else if (field.size === 4) this.view.setUint32(at, field.value, true);
-      else if (field.size === 2) this.view.setUint16(at, field.value, true);
-      else this.view.setUint8(at, field.value);
-    }
-    return place;
-  }
-
-  private reserve(size: number): number {
-    const place = this.used;
-    this.used = (place + Math.max(size, 1) + 7) & ~7;
-    while (this.used > this.bytes.length) {
-      const larger = new Uint8Array(2 * this.bytes.length);
-      larger.set(this.bytes);
-      this.bytes = larger;
-      this.view = new DataView(larger.buffer);
-    }
-    return place;
-  }
 }
 
 /**
@@ -100,101 +48,200 @@ export function encode(plan: readonly Step[], report = -1): Encoded {
     if (step.kind === "mark") targets.set(step.label, steps.length);
     else steps.push(step);
   }
-  const data = new Data();
-  const code = new DataView(new ArrayBuffer(HEADER + steps.length * STEP));
-  for (let i = 0; i < steps.length; i++) {
-    const step = steps[i] as RunStep;
-    const targetOf = (to: Label): number => {
-      const target = targets.get(to);
-      if (target === undefined || target <= i)
-        throw new Error(`Plan step ${i} jumps to "${to.name}", which is not ahead`);
-      return target;
+  for (let slotSpace = SLOTS; ; slotSpace *= 4) {
+    const data = new Data(slotSpace);
+    const code: number[] = [];
+    for (let i = 0; i < steps.length; i++) encodeStep(code, steps[i] as RunStep, i, data, targets);
+    if (data.slotsUsed > slotSpace) continue;
+    const dataAt = HEADER + STEP * steps.length;
+    return {
+      bytes: assemble(code, data, report, steps.length, dataAt),
+      steps,
+      offsetOf: (slot) => {
+        const place = data.places.get(slot);
+        return place === undefined ? undefined : dataAt + place;
+      },
     };
-    encodeStep(code, HEADER + i * STEP, step, i, data, targetOf);
   }
-  const dataAt = code.byteLength;
-  const relocationsAt = dataAt + data.used;
-  const bytes = new Uint8Array(relocationsAt + 4 * data.relocations.length);
-  const header: readonly number[] = [
-    MAGIC,
-    bytes.length,
-    steps.length,
-    dataAt,
-    relocationsAt,
-    data.relocations.length,
-    report,
-    0,
-  ];
-  for (let i = 0; i < header.length; i++) code.setUint32(4 * i, header[i] ?? 0, true);
-  bytes.set(new Uint8Array(code.buffer));
-  bytes.set(data.bytes.subarray(0, data.used), dataAt);
-  const view = new DataView(bytes.buffer);
-  for (let i = 0; i < data.relocations.length; i++) {
-    view.setUint32(relocationsAt + 4 * i, data.relocations[i] ?? 0, true);
+}
+
+/** The Plan's data: each slot, struct and string once. */
+class Data {
+  /** Offset 0 means "nowhere" in a step, so no slot lies there. */
+  slotsUsed = 8;
+  /** Structs and bytes, after the slots. */
+  readonly words: number[] = [];
+  /** All strings, each with its NUL, one code unit a byte. */
+  text = "";
+  ascii = true;
+  readonly relocations: number[] = [];
+  readonly places = new Map<Slot | Struct | Bytes, number>();
+  readonly textPlaces = new Map<string, number>();
+
+  readonly slotSpace: number;
+
+  constructor(slotSpace: number) {
+    this.slotSpace = slotSpace;
   }
-  return {
-    bytes,
-    steps,
-    offsetOf: (slot) => {
-      const place = data.find(slot);
-      return place === undefined ? undefined : dataAt + place;
-    },
-  };
+
+  textPlace(value: string): number {
+    let place = this.textPlaces.get(value);
+    if (place !== undefined) return place;
+    place = this.text.length;
+    this.textPlaces.set(value, place);
+    this.text += `${NOT_ASCII.test(value) ? this.asBytes(value) : value}\0`;
+    return place;
+  }
+
+  /** The UTF-8 bytes of a string as code units. */
+  private asBytes(value: string): string {
+    this.ascii = false;
+    return String.fromCharCode(...new TextEncoder().encode(value));
+  }
+
+  place(value: Slot | Struct | Bytes): number {
+    const known = this.places.get(value);
+    if (known !== undefined) return known;
+    let place: number;
+    if (value.kind === "slot") {
+      place = this.slotsUsed;
+      this.slotsUsed += (value.size + 7) & ~7;
+    } else {
+      place = value.kind === "bytes" ? this.addBytes(value) : this.addStruct(value);
+    }
+    this.places.set(value, place);
+    return place;
+  }
+
+  private addBytes({ bytes }: Bytes): number {
+    const at = this.words.length;
+    for (let i = 0; i < bytes.length; i += 4) {
+      this.words.push(
+        ((bytes[i] ?? 0) |
+          ((bytes[i + 1] ?? 0) << 8) |
+          ((bytes[i + 2] ?? 0) << 16) |
+          ((bytes[i + 3] ?? 0) << 24)) >>>
+          0,
+      );
+    }
+    if (this.words.length % 2 === 1) this.words.push(0);
+    return this.slotSpace + 4 * at;
+  }
+
+  private addStruct({ size, fields }: Struct): number {
+    const { words } = this;
+    const at = words.length;
+    for (let i = 0; i < size; i += 8) words.push(0, 0);
+    const place = this.slotSpace + 4 * at;
+    for (const field of fields) {
+      const word = at + (field.offset >> 2);
+      if ("pointer" in field) {
+        const { pointer } = field;
+        const text = typeof pointer === "string";
+        words[word] = text ? this.textPlace(pointer) : this.place(pointer);
+        this.relocations.push(place + field.offset + (text ? INTO_TEXT : 0));
+      } else if (field.size >= 4) {
+        words[word] = low(field.value);
+        if (field.size === 8) words[word + 1] = high(field.value);
+      } else {
+        const mask = field.size === 2 ? 0xffff : 0xff;
+        words[word] = ((words[word] ?? 0) | ((field.value & mask) << (8 * (field.offset & 3)))) >>> 0;
+      }
+    }
+    return place;
+  }
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the whole of ASCII
+const NOT_ASCII = /[^\x01-\x7f]/;
+
+/** The lower and upper half of a 64-bit number, in two's complement. */
+function low(value: number): number {
+  return value >>> 0;
+}
+
+function high(value: number): number {
+  return value >= 0 && value < U32 ? 0 : Math.floor(value / U32) >>> 0;
+}
+
+function assemble(code: number[], data: Data, report: number, steps: number, dataAt: number): Uint8Array {
+  const textAt = dataAt + data.slotSpace + 4 * data.words.length;
+  const relocationsAt = (textAt + data.text.length + 7) & ~7;
+  const size = relocationsAt + 4 * data.relocations.length;
+  const words = new Uint32Array((size + 3) >> 2);
+  words.set([MAGIC, size, steps, dataAt, textAt, relocationsAt, data.relocations.length, report]);
+  words.set(code, HEADER >> 2);
+  words.set(data.words, (dataAt + data.slotSpace) >> 2);
+  words.set(data.relocations, relocationsAt >> 2);
+  const bytes = new Uint8Array(words.buffer);
+  if (data.ascii) new TextEncoder().encodeInto(data.text, bytes.subarray(textAt, relocationsAt));
+  else for (let i = 0; i < data.text.length; i++) bytes[textAt + i] = data.text.charCodeAt(i);
+  return bytes;
 }
 
 function encodeStep(
-  code: DataView,
-  at: number,
+  code: number[],
   step: RunStep,
   index: number,
   data: Data,
-  targetOf: (to: Label) => number,
+  targets: ReadonlyMap<Label, number>,
 ): void {
-  const u16 = (offset: number, value: number) => code.setUint16(at + offset, value, true);
-  const u32 = (offset: number, value: number) => code.setUint32(at + offset, value, true);
-  switch (step.kind) {
-    case "fail":
-      u16(0, OP.fail);
-      u32(12, step.errno);
-      return;
-    case "branch":
-      u16(0, step.not ? OP.unless : OP.when);
-      u16(6, targetOf(step.to));
-      setU64(code, at + 16, data.placeOf(step.slot) + step.offset);
-      setU64(code, at + 24, step.mask);
-      setU64(code, at + 32, step.value);
-      return;
-    case "call": {
-      u16(0, OP.call);
-      u16(2, syscallNumber(step.call));
-      let kinds = 0;
-      for (let n = 0; n < step.args.length; n++) {
-        const { kind, value } = encodeArgument(step.args[n] as Value, data);
-        kinds |= kind << (2 * n);
-        setU64(code, at + 16 + 8 * n, value);
-      }
-      u16(4, kinds);
-      u32(8, step.store === undefined ? 0 : data.placeOf(step.store));
-      const on = step.on ?? [];
-      if (on.length > MAX_TOLERATED)
-        throw new Error(`Plan step ${index} tolerates more than ${MAX_TOLERATED} errnos`);
-      on.forEach(({ errno, to }, n) => {
-        u16(64 + 4 * n, errno);
-        u16(66 + 4 * n, to === "next" ? index + 1 : targetOf(to));
-      });
+  if (step.kind === "call") encodeCall(code, step, index, data, targets);
+  else if (step.kind === "branch") {
+    const to = targetOf(step.to, index, targets);
+    const place = data.place(step.slot) + step.offset;
+    const { mask, value } = step;
+    code.push(step.not ? OP_UNLESS : OP_WHEN, to << 16, 0, 0, place, 0, low(mask), high(mask));
+    code.push(low(value), high(value), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  } else code.push(OP_FAIL, 0, 0, step.errno, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+}
+
+function encodeCall(
+  code: number[],
+  { call, args, store, on }: Call,
+  index: number,
+  data: Data,
+  targets: ReadonlyMap<Label, number>,
+): void {
+  let kinds = 0;
+  const at = code.length;
+  code.push(OP_CALL | (syscallNumber(call) << 16), 0, store === undefined ? 0 : data.place(store), 0);
+  code.push(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  for (let n = 0; n < args.length; n++) {
+    const value = args[n] as Value;
+    const word = at + 4 + 2 * n;
+    if (typeof value === "number") {
+      code[word] = low(value);
+      if (value < 0 || value >= U32) code[word + 1] = high(value);
+    } else if (typeof value === "string") {
+      kinds |= TEXT << (2 * n);
+      code[word] = data.textPlace(value);
+    } else if (value.kind === "slot") {
+      kinds |= LOAD << (2 * n);
+      code[word] = data.place(value);
+    } else if (value.kind === "address") {
+      kinds |= ADDRESS << (2 * n);
+      code[word] = data.place(value.of) + (value.offset ?? 0);
+    } else {
+      kinds |= ADDRESS << (2 * n);
+      code[word] = data.place(value);
     }
+  }
+  code[at + 1] = kinds;
+  if (on === undefined) return;
+  let word = at + 16;
+  for (const errno in on) {
+    const to = on[errno] as Label | "next";
+    if (word === at + 16 + MAX_TOLERATED) {
+      throw new Error(`Plan step ${index} tolerates more than ${MAX_TOLERATED} errnos`);
+    }
+    const target = to === "next" ? index + 1 : targetOf(to, index, targets);
+    code[word++] = (Number(errno) | (target << 16)) >>> 0;
   }
 }
 
-function encodeArgument(value: Value, data: Data): { kind: number; value: number } {
-  if (typeof value === "number") return { kind: KIND.constant, value };
-  if (typeof value === "string") return { kind: KIND.address, value: data.placeOf(value) };
-  switch (value.kind) {
-    case "slot":
-      return { kind: KIND.load, value: data.placeOf(value) };
-    case "address":
-      return { kind: KIND.address, value: data.placeOf(value.of) + (value.offset ?? 0) };
-    default:
-      return { kind: KIND.address, value: data.placeOf(value) };
-  }
+function targetOf(to: Label, index: number, targets: ReadonlyMap<Label, number>): number {
+  const target = targets.get(to);
+  if (target !== undefined && target > index) return target;
+  throw new Error(`Plan step ${index} jumps to "${to.name}", which is not ahead`);
 }

@@ -71,11 +71,8 @@ export type Phase =
   | "identity"
   | "start";
 
-/** An errno that is no failure for this step, and where to go on then: "next" is the step after it. */
-export interface Tolerated {
-  readonly errno: number;
-  readonly to: Label | "next";
-}
+/** Errnos that are no failure for a step, and where to go on then: "next" is the step after it. */
+export type Tolerated = Readonly<Record<number, Label | "next">>;
 
 /** One system call. */
 export interface Call extends Purpose {
@@ -83,12 +80,12 @@ export interface Call extends Purpose {
   readonly call: SyscallName;
   readonly args: readonly Value[];
   /** Where to put the result, or the negated errno when it was tolerated. */
-  readonly store?: Slot;
-  readonly on?: readonly Tolerated[];
+  readonly store: Slot | undefined;
+  readonly on: Tolerated | undefined;
   /** What is being done, in words, when the call and its subject do not say it: 'tmpfs option "size=64x"'. */
-  readonly what?: string;
+  readonly what: string | undefined;
   /** What the reader can do when it fails, by errno; 0: for any other. */
-  readonly hints?: Readonly<Record<number, string>>;
+  readonly hints: Readonly<Record<number, string>> | undefined;
 }
 
 /** Compares eight bytes of a slot, masked, with a constant, and jumps when they are equal (or, with `not`, when they differ). */
@@ -108,7 +105,7 @@ export interface Fail extends Purpose {
   readonly kind: "fail";
   readonly errno: number;
   readonly what: string;
-  readonly hints?: Readonly<Record<number, string>>;
+  readonly hints: Readonly<Record<number, string>> | undefined;
 }
 
 /** Marks where jumps to `label` lead. Not encoded. */

@@ -75,8 +75,17 @@ export function inspectFile<T>(
         close(readable);
       }
     };
-    return use({ path, status, mountFlags: mountFlagsOf(fd), read });
+    return use({ path, status, mountFlags: mountFlags(fd), read });
   });
+}
+
+function mountFlags(fd: number): number {
+  try {
+    return mountFlagsOf(fd);
+  } catch {
+    // A network or FUSE file system whose server is gone: nothing to tell.
+    return 0;
+  }
 }
 
 function whyUnreachable(root: number, path: string, errno: number): Unreachable | undefined {

@@ -21,7 +21,7 @@ const REMAINING: Readonly<Record<number, string>> = {
 /**
  * Finds out why execve failed, from what lies in the container: an errno alone does not tell which of several files was meant,
  * or what is wrong with it; man 2 execve. Reads a few kilobytes of regular files, all inside of the root.
- * @param root O_PATH descriptor of the container's root
+ * @param root O_PATH descriptor of the container's root, such as of /proc/PID/root
  * @param cwd where the candidates that are relative start
  * @param candidates the files that were tried, see planExecutable
  * @param path PATH of the container's environment
@@ -36,9 +36,8 @@ export function explainExecFailure(
 ): string | undefined {
   if (GENERAL[errno] !== undefined) return GENERAL[errno];
   if (candidates.length === 0) {
-    return path === undefined
-      ? "process.env has no PATH: set it, or give the whole path in process.args[0]"
-      : "PATH in process.env is empty: set it, or give the whole path in process.args[0]";
+    const fault = path === undefined ? "process.env has no PATH" : "PATH in process.env is empty";
+    return `${fault}: set it, or give the whole path in process.args[0]`;
   }
   const search = { root, cwd, errno };
   const faults = candidates.map((candidate) => programFaults(search, fromDirectory(cwd, candidate)));

@@ -52,7 +52,7 @@ function scriptFaults(search: Search, { path }: ContainerFile, head: Uint8Array,
   const [line = ""] = buffer.split(/[\n\0]/, 1);
   const interpreter = /^[ \t]*([^ \t]*)/.exec(line)?.[1] ?? "";
   if (interpreter === "") return [fault(ENOEXEC, `${name} begins with "#!" but names no interpreter`)];
-  if (head.length >= LINE && line === buffer && line.endsWith(interpreter)) {
+  if (head.length >= LINE && /^[ \t]*[^ \t\n\0]*$/.test(buffer)) {
     const text = `the "#!" line of ${name} is too long: the kernel reads no more than ${LINE} bytes`;
     return [fault(ENOEXEC, text)];
   }

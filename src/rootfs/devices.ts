@@ -25,7 +25,7 @@ import type { Device } from "../spec/linux.ts";
 import { deviceNumber, rdevValue } from "./device-number.ts";
 import { always, closeTemporary, type RootfsContext, type Scope, type Slots } from "./scope.ts";
 import { OPEN_HOW_SIZE, openHow, STATX } from "./structs.ts";
-import { statusOf, targetSteps } from "./target.ts";
+import { openInRoot, statusOf, targetSteps } from "./target.ts";
 
 /** A device node to make. */
 interface Node {
@@ -103,8 +103,17 @@ function nodesByDirectory(devices: readonly Device[]): Map<string, Node[]> {
 /**
  * Device nodes and links. Everything is made by descriptor of a directory that was opened inside the rootfs: a symlink of
  * the image leads nowhere else (CVE-2026-41579).
+ * @param fresh directories that hold nothing but what the Plan has made
+ * @param mounted where something has been mounted
  */
-export function deviceSteps(spec: Spec, context: RootfsContext, slots: Slots): Step[] {
+export function deviceSteps(
+  spec: Spec,
+  context: RootfsContext,
+  slots: Slots,
+  fresh: ReadonlySet<string>,
+  mounted: ReadonlySet<string>,
+): Step[] {
+  const { userNamespace, mayMakeDevices = !userNamespace } = context;
   const steps: Step[] = [];
   for (const [directory, nodes] of nodesByDirectory(spec.linux.devices ?? [])) {
     const scope: Scope = {
@@ -113,85 +122,73 @@ export function deviceSteps(spec: Spec, context: RootfsContext, slots: Slots): S
       path: "linux.devices",
       serving: serving("devices", "", directory),
     };
-    steps.push(
-      ...targetSteps(scope, { path: directory, symlinks: "follow", type: "directory" }),
-      ...nodeSteps(context, slots, nodes),
-      ...(directory === "/dev" ? linkSteps(scope) : []),
-      closeTemporary(scope),
-    );
+    const isFresh = fresh.has(directory);
+    if (isFresh) steps.push(...openInRoot(scope, directory, slots.target));
+    else steps.push(...targetSteps(scope, { path: directory, symlinks: "follow", type: "directory" }));
+    for (const node of nodes) {
+      const own: Scope = {
+        ...scope,
+        path: node.path,
+        serving: serving("devices", node.path, node.destination),
+      };
+      // In a user namespace the kernel refuses device nodes, and lets nobody open those of its file systems.
+      if (!mayMakeDevices && node.type !== S_IFIFO) steps.push(...bindNode(own, node));
+      else if (isFresh && !mounted.has(node.destination))
+        steps.push(makeNode(own, node), ...ownerSteps(own, node));
+      else steps.push(...makeOrVerifyNode(own, node));
+    }
+    if (directory === "/dev") steps.push(...linkSteps(scope));
+    steps.push(closeTemporary(scope));
   }
   return steps;
 }
 
-/** The nodes of one directory, which is in `slots.target`. */
-function nodeSteps(context: RootfsContext, slots: Slots, nodes: readonly Node[]): Step[] {
-  const scopeOf = (node: Node): Scope => ({
-    context,
-    slots,
-    path: node.path,
-    serving: serving("devices", node.path, node.destination),
+/** Makes a node in the directory of `slots.target`. @param present where to go on when there is a file of this name */
+function makeNode({ serving, slots }: Scope, node: Node, present?: Label): Step {
+  const { name, type, mode, major, minor } = node;
+  const number = type === S_IFIFO ? 0 : deviceNumber(major, minor);
+  return serving.call("mknodat", [slots.target, name, type | mode, number], {
+    what: "make the device",
+    hints: MAKE_HINTS,
+    ...(present === undefined ? {} : { on: { [EEXIST]: present } }),
   });
-  const bind = (node: Node) => (node.type === S_IFIFO ? [] : bindNode(scopeOf(node), node));
-  const fifos = nodes.filter((node) => node.type === S_IFIFO);
-  if (context.userNamespace) {
-    return [...fifos.flatMap((node) => makeNode(scopeOf(node), node, undefined)), ...nodes.flatMap(bind)];
-  }
-  const [first] = nodes;
-  if (first === undefined) return [];
-  const instead = label("bind the host's");
-  const done = label("done");
-  return [
-    ...nodes.flatMap((node) => makeNode(scopeOf(node), node, instead)),
-    always(scopeOf(first), done),
-    mark(instead),
-    ...nodes.flatMap(bind),
-    mark(done),
-  ];
 }
 
-/** @param instead where to go on when this process may not make devices at all */
-function makeNode(scope: Scope, node: Node, instead: Label | undefined): Step[] {
+const MAKE_HINTS = { [EPERM]: "making a device needs CAP_MKNOD, and a device cgroup that allows it" };
+
+function ownerSteps({ serving, slots }: Scope, { name, uid, gid }: Node): Step[] {
+  if (uid === 0 && gid === 0) return [];
+  const args = [slots.target, name, uid, gid, AT_SYMLINK_NOFOLLOW];
+  return [serving.call("fchownat", args, { what: "give the device its owner" })];
+}
+
+/** A node that is there already must be the right one, of an earlier run perhaps; mode and owner are put right. */
+function makeOrVerifyNode(scope: Scope, node: Node): Step[] {
   const { serving, slots } = scope;
-  const { name, type, mode, major, minor, uid, gid } = node;
-  const args = [slots.target, name, type | mode, type === S_IFIFO ? 0 : deviceNumber(major, minor)];
+  const { name, mode, uid, gid } = node;
   const present = label("present");
   const replace = label("replace");
   const made = label("made");
   const done = label("done");
-  const what = "make the device";
+  const status = [slots.target, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, addressOf(slots.status)];
   return [
-    serving.call("mknodat", args, {
-      what,
-      on: { [EEXIST]: present, ...(instead === undefined ? {} : { [EPERM]: instead }) },
-    }),
+    makeNode(scope, node, present),
     always(scope, made),
     mark(present),
-    serving.call("statx", [
-      slots.target,
-      name,
-      AT_SYMLINK_NOFOLLOW,
-      STATX_BASIC_STATS,
-      addressOf(slots.status),
-    ]),
+    serving.call("statx", status),
     ...verify(scope, node, "a file that is not this device is there already"),
-    // The right one, of an earlier run perhaps: if its mode or owner is not, it is made anew, for chmod follows symlinks.
     serving.unless({ slot: slots.status, offset: STATX.mode, mask: 0o7777, value: mode }, replace),
     serving.unless({ slot: slots.status, offset: STATX.uid, mask: ALL32, value: uid }, replace),
     serving.when({ slot: slots.status, offset: STATX.gid, mask: ALL32, value: gid }, done),
     mark(replace),
+    // Made anew: chmod would follow a symlink that took its place.
     serving.call("unlinkat", [slots.target, name, 0], {
-      what,
+      what: "replace the device",
       hints: { [EBUSY]: "something is mounted there" },
     }),
-    serving.call("mknodat", args, { what }),
+    makeNode(scope, node),
     mark(made),
-    ...(uid === 0 && gid === 0
-      ? []
-      : [
-          serving.call("fchownat", [slots.target, name, uid, gid, AT_SYMLINK_NOFOLLOW], {
-            what: "give the device its owner",
-          }),
-        ]),
+    ...ownerSteps(scope, node),
     mark(done),
   ];
 }

@@ -14,10 +14,10 @@ import {
 import { absolute } from "../linux/directory.ts";
 import { EACCES, EINVAL, ENOENT, ENOTDIR } from "../linux/errno.ts";
 import { ALL32, label, mark, type Serving, serving } from "../plan/build.ts";
-import type { Label, Step } from "../plan/step.ts";
+import type { Label, Step, Struct } from "../plan/step.ts";
 import type { Spec } from "../spec/config.ts";
 import { emptySteps } from "./cgroup-mount.ts";
-import { readOnlyInTheEnd } from "./mounts.ts";
+import { readOnlyInTheEnd } from "./entry.ts";
 import { always, nullDescriptor, type RootfsContext, type Scope, type Slots } from "./scope.ts";
 import { MOUNT_ATTR_SIZE, OPEN_HOW_SIZE, openHow, READ_ONLY } from "./structs.ts";
 
@@ -30,6 +30,17 @@ const DIRECTORY = openHow(O_PATH | O_CLOEXEC | O_DIRECTORY, RESOLVE_NO_MAGICLINK
 
 const CLONE = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
 const ATTACH = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+
+/** Files that every procfs has in this form: that spares the question whether they are directories. */
+const PROC_FILES: ReadonlySet<string> = new Set([
+  "/proc/interrupts",
+  "/proc/kcore",
+  "/proc/keys",
+  "/proc/latency_stats",
+  "/proc/sched_debug",
+  "/proc/timer_list",
+  "/proc/timer_stats",
+]);
 
 /** After so many paths descriptors are closed; each opens two. */
 const BATCH = 16;
@@ -81,6 +92,7 @@ export function maskedPathSteps(spec: Spec, context: RootfsContext, slots: Slots
   const masked = distinct(spec.linux.maskedPaths, "maskedPaths");
   if (masked.length === 0) return [];
   const empty = context.descriptors.temporary;
+  const nothing = nullDescriptor(context.descriptors);
   const all: Scope = {
     context,
     slots,
@@ -95,23 +107,22 @@ export function maskedPathSteps(spec: Spec, context: RootfsContext, slots: Slots
   ];
   masked.forEach(({ path, listedAs }, i) => {
     const here: Scope = { ...all, path: listedAs, serving: serving("paths", listedAs, path) };
-    const file = label("no directory");
     const next = label("next path");
-    steps.push(
-      here.serving.call("openat2", [AT_FDCWD, path, DIRECTORY, OPEN_HOW_SIZE], {
-        store: slots.target,
-        on: { ...absent(next), [ENOTDIR]: file },
-      }),
-      ...cover(here, empty, next),
-      mark(file),
-      here.serving.call("openat2", [AT_FDCWD, path, ANYTHING, OPEN_HOW_SIZE], {
-        store: slots.target,
-        on: absent(next),
-      }),
-      ...cover(here, nullDescriptor(context.descriptors), next),
-      mark(next),
-      ...closeBatch(here.serving, i, empty + 1),
-    );
+    const open = (how: Struct, on: Readonly<Record<number, Label>>) =>
+      here.serving.call("openat2", [AT_FDCWD, path, how, OPEN_HOW_SIZE], { store: slots.target, on });
+    const coverFile = () => [open(ANYTHING, absent(next)), ...cover(here, nothing, next)];
+    if (PROC_FILES.has(path)) steps.push(...coverFile());
+    else {
+      const file = label("no directory");
+      steps.push(
+        open(DIRECTORY, { ...absent(next), [ENOTDIR]: file }),
+        ...cover(here, empty, next),
+        always(here, next),
+        mark(file),
+        ...coverFile(),
+      );
+    }
+    steps.push(mark(next), ...closeBatch(here.serving, i, empty + 1));
   });
   steps.push(all.serving.call("close_range", [empty, ALL32, 0]));
   return steps;
@@ -128,7 +139,6 @@ function cover(scope: Scope, mount: number, done: Label): Step[] {
     always(scope, done),
     mark(itself),
     serving.call("move_mount", [mount, "", slots.target, "", ATTACH], { what }),
-    always(scope, done),
   ];
 }
 
@@ -140,9 +150,9 @@ function closeBatch(here: Serving, i: number, from: number): Step[] {
 export function finalSteps(spec: Spec, context: RootfsContext): Step[] {
   const what = "make the mount read-only";
   const late = readOnlyInTheEnd(spec).map(({ path, destination }) =>
-    serving("paths", path, destination).call(
+    serving("paths", path, destination.path).call(
       "mount_setattr",
-      [AT_FDCWD, destination, 0, READ_ONLY, MOUNT_ATTR_SIZE],
+      [AT_FDCWD, destination.path, 0, READ_ONLY, MOUNT_ATTR_SIZE],
       { what, hints: { [EINVAL]: "the mount is not there any more" } },
     ),
   );

@@ -15,7 +15,7 @@ import { EINVAL, EPERM } from "../linux/errno.ts";
 import { label, mark, type Serving, serving } from "../plan/build.ts";
 import type { Step } from "../plan/step.ts";
 import type { RootfsPropagation } from "../spec/linux.ts";
-import { maySpreadToHost, rootPropagationSteps } from "./root.ts";
+import { maySpreadToHost } from "./root.ts";
 import { always, type RootfsContext, type Slots } from "./scope.ts";
 import { MOUNT_ATTR_SIZE, mountAttr } from "./structs.ts";
 
@@ -58,7 +58,6 @@ export function pivotRootSteps(
       : []),
     root.call("umount2", [".", MNT_DETACH], { what: "let go of the host's mounts" }),
     root.call("chdir", ["/"]),
-    ...rootPropagationSteps(propagation, rootfs),
   ];
 }
 
@@ -69,11 +68,7 @@ const KERNEL_MOUNTS = ["/proc", "/sys"] as const;
  * --no-pivot, for hosts whose root is an initramfs: the rootfs is moved over "/", and the host's mounts stay below it. A
  * process could mount a full procfs or sysfs in a user namespace while the host's are there, so that these go first.
  */
-export function moveRootSteps(
-  propagation: RootfsPropagation | undefined,
-  context: RootfsContext,
-  slots: Slots,
-): Step[] {
+export function moveRootSteps(context: RootfsContext, slots: Slots): Step[] {
   const root = serving("pivot", "root.path", "/");
   const { rootfs } = context.descriptors;
   return [
@@ -82,7 +77,6 @@ export function moveRootSteps(
       what: "move the root file system to /",
     }),
     ...chrootSteps(context),
-    ...rootPropagationSteps(propagation, rootfs),
   ];
 }
 

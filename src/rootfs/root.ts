@@ -186,5 +186,5 @@ export function plainRootSteps(context: RootfsContext, slots: Slots): Step[] {
 export function rootPropagationSteps(propagation: RootfsPropagation | undefined, rootfs: number): Step[] {
   const after = propagation === undefined ? undefined : AFTER[propagation];
   if (after === undefined) return [];
-  return propagationSteps(serving("pivot", "linux.rootfsPropagation", "/"), rootfs, [after]);
+  return propagationSteps(serving("paths", "linux.rootfsPropagation", "/"), rootfs, [after]);
 }

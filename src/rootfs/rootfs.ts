@@ -2,10 +2,11 @@ import { BerthError } from "../errors.ts";
 import type { Step } from "../plan/step.ts";
 import type { Spec } from "../spec/config.ts";
 import { deviceSteps } from "./devices.ts";
-import { hasForeignDev, mountListSteps } from "./mounts.ts";
+import { hasForeignDev, understandMounts } from "./entry.ts";
+import { type Fresh, mountListSteps } from "./mounts.ts";
 import { finalSteps, maskedPathSteps, readonlyPathSteps } from "./paths.ts";
 import { chrootSteps, moveRootSteps, pivotRootSteps } from "./pivot.ts";
-import { plainRootSteps, rootSteps } from "./root.ts";
+import { plainRootSteps, rootPropagationSteps, rootSteps } from "./root.ts";
 import { createSlots, type RootfsContext } from "./scope.ts";
 
 export type { RootfsContext } from "./scope.ts";
@@ -24,27 +25,32 @@ export type { RootfsContext } from "./scope.ts";
 export function mountSteps(spec: Spec, context: RootfsContext): Step[] {
   const slots = createSlots();
   const { rootfsPropagation } = spec.linux;
+  const fresh: Fresh = new Set();
   if (!hasMounts(spec)) {
     refuseMounts(spec);
-    return [...plainRootSteps(context, slots), ...deviceSteps(spec, context, slots)];
+    return [...plainRootSteps(context, slots), ...deviceSteps(spec, context, slots, fresh, new Set())];
   }
+  const entries = understandMounts(spec.mounts);
+  const mounted = new Set(entries.map(({ destination }) => destination.path));
   return [
     ...rootSteps(rootfsPropagation, context, slots),
-    ...mountListSteps(spec, context, slots),
-    ...(hasForeignDev(spec) ? [] : deviceSteps(spec, context, slots)),
+    ...mountListSteps(entries, context, slots, fresh),
+    ...(hasForeignDev(entries) ? [] : deviceSteps(spec, context, slots, fresh, mounted)),
   ];
 }
 
 /** Makes the rootfs the root: pivot_root(2), or with --no-pivot a move and chroot(2). */
 export function pivotSteps(spec: Spec, context: RootfsContext): Step[] {
   if (!hasMounts(spec)) return chrootSteps(context);
-  const { rootfsPropagation } = spec.linux;
-  return (context.noPivot ? moveRootSteps : pivotRootSteps)(rootfsPropagation, context, createSlots());
+  const slots = createSlots();
+  return context.noPivot
+    ? moveRootSteps(context, slots)
+    : pivotRootSteps(spec.linux.rootfsPropagation, context, slots);
 }
 
 /**
  * What is last, once everything that needs a writable root has been done: linux.readonlyPaths, linux.maskedPaths, read-only
- * tmpfs mounts, root.readonly.
+ * tmpfs mounts, root.readonly, linux.rootfsPropagation.
  */
 export function pathSteps(spec: Spec, context: RootfsContext): Step[] {
   if (!hasMounts(spec)) return [];
@@ -53,6 +59,8 @@ export function pathSteps(spec: Spec, context: RootfsContext): Step[] {
     ...readonlyPathSteps(spec, context, slots),
     ...maskedPathSteps(spec, context, slots),
     ...finalSteps(spec, context),
+    // Here and not before, for mounts below an unbindable one could not be covered with copies of themselves.
+    ...rootPropagationSteps(spec.linux.rootfsPropagation, context.descriptors.rootfs),
   ];
 }
 

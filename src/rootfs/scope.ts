@@ -15,6 +15,8 @@ export interface RootfsContext {
   /** Whether it has a cgroup namespace of its own, which it has entered before the mounts are made. */
   readonly cgroupNamespace: boolean;
   readonly networkNamespace: boolean;
+  /** Whether the container's init may make device nodes (CAP_MKNOD); default: yes, outside of a user namespace. */
+  readonly mayMakeDevices?: boolean;
   /** Where the host's cgroup2 is mounted, and the container's cgroup below it ("/a/b"); null: the container has none. */
   readonly cgroup: { readonly mount: string; readonly path: string } | null;
   readonly descriptors: Descriptors;

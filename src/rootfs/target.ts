@@ -7,6 +7,7 @@ import {
   RESOLVE_NO_SYMLINKS,
   S_IFDIR,
   S_IFMT,
+  S_IFREG,
   STATX_BASIC_STATS,
 } from "../linux/constants.ts";
 import { EAGAIN, EEXIST, ELOOP, ENOENT, EXDEV } from "../linux/errno.ts";
@@ -15,44 +16,44 @@ import type { Label, Slot, Step, Struct } from "../plan/step.ts";
 import { always, type Scope } from "./scope.ts";
 import { IN_ROOT, OPEN_HOW_SIZE, openHow, STATX } from "./structs.ts";
 
-/**
- * With RESOLVE_IN_ROOT the kernel gives up with EAGAIN on a ".." (symlinks may have one) while anything on the host is being
- * mounted or renamed, and asks to try again; man 2 openat2. A Plan has no loops, so the tries are written out.
- */
-const TRIES = 4;
-
 const IN_ROOT_NO_SYMLINKS = openHow(O_PATH | O_CLOEXEC, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
 const IN_ROOT_NOFOLLOW = openHow(O_PATH | O_CLOEXEC | O_NOFOLLOW, RESOLVE_IN_ROOT);
+const PLAIN = openHow(O_PATH | O_CLOEXEC, RESOLVE_NO_SYMLINKS);
 
 const HINTS = {
   [ELOOP]: "a symlink is not allowed here, or it leads in a circle",
   [EXDEV]: "the path leads through a link of /proc, out of the container's root file system",
 };
 
-/** Names `path` inside the rootfs: no symlink and no ".." leads out of it. */
+/**
+ * With RESOLVE_IN_ROOT the kernel gives up with EAGAIN on a ".." (symlinks may have one) while anything on the host is being
+ * mounted or renamed, and asks to try again; man 2 openat2. A Plan has no loops, so that the tries are written out.
+ */
+const TRIES = 3;
+
+/**
+ * Names `path` inside the rootfs: no symlink and no ".." leads out of it.
+ * @param on errnos that are no failure; with EAGAIN among them there is one try only
+ */
 export function openInRoot(
   scope: Scope,
   path: string,
   into: Slot,
-  on: Readonly<Record<number, Label | "next">> = {},
+  on: Readonly<Record<number, Label>> = {},
   how: Struct = IN_ROOT,
 ): Step[] {
   const { serving, context } = scope;
   const args = [context.descriptors.rootfs, path, how, OPEN_HOW_SIZE];
-  const what = `open "${path}" in the root file system`;
-  const detail = { store: into, what, hints: HINTS };
-  if (how === IN_ROOT_NO_SYMLINKS) return [serving.call("openat2", args, { ...detail, on })];
+  const detail = { store: into, on, what: "open it in the root file system", hints: HINTS };
+  if (how === IN_ROOT_NO_SYMLINKS || EAGAIN in on) return [serving.call("openat2", args, detail)];
   const opened = label("opened");
   const steps: Step[] = [];
   for (let left = TRIES - 1; left > 0; left--) {
     const again = label("try again");
-    steps.push(
-      serving.call("openat2", args, { ...detail, on: { ...on, [EAGAIN]: again } }),
-      always(scope, opened),
-      mark(again),
-    );
+    const open = serving.call("openat2", args, { ...detail, on: { ...on, [EAGAIN]: again } });
+    steps.push(open, always(scope, opened), mark(again));
   }
-  steps.push(serving.call("openat2", args, { ...detail, on }), mark(opened));
+  steps.push(serving.call("openat2", args, detail), mark(opened));
   return steps;
 }
 
@@ -75,63 +76,74 @@ export interface Target {
 }
 
 /**
- * Opens a target into `slots.target`, and makes it first when it is missing.
+ * Opens a target into `slots.target`. When it is missing the runtime makes it: only a walk can tell what is missing, and
+ * that a symlink which dangles does not lead out of the rootfs.
  * @param existed steps for a target that was there before
  */
 export function targetSteps(scope: Scope, target: Target, existed: readonly Step[] = []): Step[] {
   const { slots } = scope;
-  const missing = label("missing");
+  const make = label("make it");
   const there = label("there");
   const how = HOW[target.symlinks];
+  // The runtime's walk is as good as a second try, unless it matters whether the target was there before.
+  const on = existed.length === 0 ? { [ENOENT]: make, [EAGAIN]: make } : { [ENOENT]: make };
   return [
-    ...openInRoot(scope, target.path, slots.target, { [ENOENT]: missing }, how),
+    ...openInRoot(scope, target.path, slots.target, on, how),
     ...existed,
     always(scope, there),
-    mark(missing),
-    ...(typeof target.type === "string"
-      ? makeDirectory(scope, target.path, how)
-      : makeLike(scope, target.path, target.type)),
+    mark(make),
+    ...askForPath(scope, target),
     ...openInRoot(scope, target.path, slots.target, {}, how),
     mark(there),
   ];
 }
 
-/** Makes the last component; whenever that does not do (no parent, a dangling symlink), the runtime walks the path. */
-function makeDirectory(scope: Scope, path: string, how: Struct): Step[] {
-  const { serving, slots, context } = scope;
-  const ask = label("ask");
-  const made = label("made");
-  const slash = path.lastIndexOf("/");
-  const parentHow = how === IN_ROOT_NO_SYMLINKS ? how : IN_ROOT;
-  return [
-    ...openInRoot(scope, path.slice(0, slash) || "/", slots.parent, { [ENOENT]: ask }, parentHow),
-    serving.call("mkdirat", [slots.parent, path.slice(slash + 1), 0o755], {
-      on: { [EEXIST]: ask },
-      what: "make the mount's target",
-    }),
-    always(scope, made),
-    mark(ask),
-    ...context.requests.ask(serving, { kind: "make-path", path, type: "directory", of: scope.path }),
-    mark(made),
-  ];
-}
-
-/** Makes a directory or an empty file: what is mounted says which, and only when the Plan runs. */
-function makeLike(scope: Scope, path: string, like: Slot): Step[] {
-  const { serving, slots, context } = scope;
+function askForPath(scope: Scope, { path, type }: Target): Step[] {
+  const ask = (type: "directory" | "file") =>
+    scope.context.requests.ask(scope.serving, { kind: "make-path", path, type, of: scope.path });
+  if (typeof type === "string") return ask(type);
   const directory = label("directory");
   const made = label("made");
-  const ask = (type: "directory" | "file") =>
-    context.requests.ask(serving, { kind: "make-path", path, type, of: scope.path });
   return [
-    statusOf(scope, like),
-    serving.when({ slot: slots.status, offset: STATX.mode, mask: S_IFMT, value: S_IFDIR }, directory),
+    statusOf(scope, type),
+    isDirectory(scope, directory),
     ...ask("file"),
     always(scope, made),
     mark(directory),
     ...ask("directory"),
     mark(made),
   ];
+}
+
+/** As {@link targetSteps}, for a target right inside of a tmpfs that the Plan has mounted just before and that was empty. */
+export function freshTargetSteps(scope: Scope, { path, type }: Target): Step[] {
+  const { serving, slots } = scope;
+  const slash = path.lastIndexOf("/");
+  const name = path.slice(slash + 1);
+  const on = { [EEXIST]: "next" } as const;
+  const what = "make the mount's target";
+  const directory = label("directory");
+  const made = label("made");
+  const mkdir = serving.call("mkdirat", [slots.parent, name, 0o755], { on, what });
+  return [
+    ...openInRoot(scope, path.slice(0, slash) || "/", slots.parent),
+    ...(typeof type === "string"
+      ? [mkdir]
+      : [
+          statusOf(scope, type),
+          isDirectory(scope, directory),
+          serving.call("mknodat", [slots.parent, name, S_IFREG | 0o644, 0], { on, what }),
+          always(scope, made),
+          mark(directory),
+          mkdir,
+          mark(made),
+        ]),
+    serving.call("openat2", [slots.parent, name, PLAIN, OPEN_HOW_SIZE], { store: slots.target }),
+  ];
+}
+
+function isDirectory({ serving, slots }: Scope, then: Label): Step {
+  return serving.when({ slot: slots.status, offset: STATX.mode, mask: S_IFMT, value: S_IFDIR }, then);
 }
 
 /** Fills `slots.status` with what a descriptor refers to. */

@@ -39,6 +39,8 @@ export interface CompileContext {
   readonly preserveFds: number;
   readonly stdio: readonly Stdio[];
   readonly callerLimit: CallerLimit | undefined;
+  /** Whether berth has CAP_MKNOD, and so a container without a user namespace of its own. */
+  readonly mayMakeDevices: boolean;
   readonly cgroup: { readonly mount: string; readonly path: string } | null;
 }
 
@@ -65,6 +67,7 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
     noPivot: context.noPivot,
     userNamespace,
     cgroupNamespace: namespaces.has.has("cgroup"),
+    mayMakeDevices: context.mayMakeDevices && !userNamespace,
     networkNamespace: namespaces.has.has("network"),
     cgroup: context.cgroup,
     descriptors: fds,

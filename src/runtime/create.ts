@@ -2,10 +2,10 @@ import { locateCgroup, prepareCgroup } from "../cgroups/cgroup.ts";
 import { type Cgroup, undoCgroup } from "../cgroups/create.ts";
 import { BerthError, messageOf } from "../errors.ts";
 import { runHooks } from "../hooks/run.ts";
-import { O_DIRECTORY, O_PATH, PROC_SUPER_MAGIC, SIGKILL } from "../linux/constants.ts";
+import { CAP_MKNOD, O_DIRECTORY, O_PATH, PROC_SUPER_MAGIC, SIGKILL } from "../linux/constants.ts";
 import { absolute } from "../linux/directory.ts";
 import { open, rename, type Scope, scoped, writeAtomically } from "../linux/file.ts";
-import { effectiveIds, processStat, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
+import { effectiveIds, hasCapability, processStat, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
 import { listenAt, pathThrough, sendDescriptor, socketPair } from "../linux/socket.ts";
 import { openExecutor, type Spawned, sealedMemfd, spawn } from "../linux/spawn.ts";
 import { fileSystemOf } from "../linux/status.ts";
@@ -150,6 +150,7 @@ function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Sc
     preserveFds: options.preserveFds,
     stdio: inspectStdio(),
     callerLimit: callerLimit(),
+    mayMakeDevices: hasCapability(CAP_MKNOD),
     cgroup: making.record.cgroup,
   });
   const encoded = encode(plan.init, plan.descriptors.sync);

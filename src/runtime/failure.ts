@@ -16,7 +16,11 @@ export function describeFailure(creation: Creation, number: number, errno: numbe
   const step = encoded.steps[number];
   if (step?.kind === "call" && MOUNT_CALLS.has(step.call)) {
     const log = readMountLog(child.pidfd, child.pid);
-    if (log.length > 0) return stepError(step, errno, { hint: `the kernel says: ${log.join("; ")}` });
+    if (log.length > 0) {
+      const hint = step.hints?.[errno] ?? step.hints?.[0];
+      const said = `the kernel says: ${log.join("; ")}`;
+      return stepError(step, errno, { hint: hint === undefined ? said : `${hint}; ${said}` });
+    }
   }
   if (step?.phase === "start" && step.path.startsWith("process.args") && spec.process !== undefined) {
     const hint = execHint(child.pid, spec.process, errno);

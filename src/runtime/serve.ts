@@ -71,7 +71,7 @@ function serve(creation: Creation, request: Exclude<Request, { kind: "ready" }>)
       return DONE;
     case "copy-up":
       withDescriptor(pidfdGetfd(child.pidfd, request.from), (from) =>
-        withDescriptor(pidfdGetfd(child.pidfd, request.to), (to) => copyUp(from, to)),
+        withDescriptor(pidfdGetfd(child.pidfd, request.to), (to) => copyUp(from, to, containerRoot(creation))),
       );
       return DONE;
     case "mounted":
@@ -95,10 +95,17 @@ function serve(creation: Creation, request: Exclude<Request, { kind: "ready" }>)
 
 /** What is made in the rootfs belongs to the container's root, and is refused where that one may not write. */
 function asContainerRoot(creation: Creation, make: () => void): void {
-  const { uidMappings, gidMappings } = creation.spec.linux;
-  const [uid, gid] = [mappedId(0, uidMappings), mappedId(0, gidMappings)];
-  if (!creation.plan.namespaces.created.has("user") || uid === undefined || gid === undefined) make();
-  else withFileSystemIds(uid, gid, make);
+  const owner = containerRoot(creation);
+  if (owner === undefined) make();
+  else withFileSystemIds(owner.uid, owner.gid, make);
+}
+
+/** The ids on the host of the root of the container's new user namespace. */
+function containerRoot({ spec, plan }: Creation): { uid: number; gid: number } | undefined {
+  if (!plan.namespaces.created.has("user")) return undefined;
+  const uid = mappedId(0, spec.linux.uidMappings);
+  const gid = mappedId(0, spec.linux.gidMappings);
+  return uid === undefined || gid === undefined ? undefined : { uid, gid };
 }
 
 function runCreateHooks({ spec, plan, record, child, cgroup }: Creation): void {

@@ -14,35 +14,37 @@ export interface DefaultSpecOptions {
 
 const CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
 
-const MOUNTS: readonly Mount[] = [
-  { destination: "/proc", type: "proc", source: "proc" },
-  {
-    destination: "/dev",
-    type: "tmpfs",
-    source: "tmpfs",
-    options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
-  },
-  {
-    destination: "/dev/pts",
-    type: "devpts",
-    source: "devpts",
-    options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
-  },
-  {
-    destination: "/dev/shm",
-    type: "tmpfs",
-    source: "shm",
-    options: ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
-  },
-  { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: ["nosuid", "noexec", "nodev"] },
-  { destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"] },
-  {
-    destination: "/sys/fs/cgroup",
-    type: "cgroup",
-    source: "cgroup",
-    options: ["nosuid", "noexec", "nodev", "relatime", "ro"],
-  },
-];
+function mounts(): Mount[] {
+  return [
+    { destination: "/proc", type: "proc", source: "proc" },
+    {
+      destination: "/dev",
+      type: "tmpfs",
+      source: "tmpfs",
+      options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
+    },
+    {
+      destination: "/dev/pts",
+      type: "devpts",
+      source: "devpts",
+      options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+    },
+    {
+      destination: "/dev/shm",
+      type: "tmpfs",
+      source: "shm",
+      options: ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
+    },
+    { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: ["nosuid", "noexec", "nodev"] },
+    { destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"] },
+    {
+      destination: "/sys/fs/cgroup",
+      type: "cgroup",
+      source: "cgroup",
+      options: ["nosuid", "noexec", "nodev", "relatime", "ro"],
+    },
+  ];
+}
 
 const MASKED_PATHS = [
   "/proc/acpi",
@@ -80,7 +82,7 @@ export function defaultSpec(options: DefaultSpecOptions): Spec {
     },
     root: { path: "rootfs", readonly: true },
     hostname: "berth",
-    mounts: options.rootless ? MOUNTS.map(rootlessMount) : MOUNTS.map((mount) => ({ ...mount })),
+    mounts: options.rootless ? mounts().map(rootlessMount) : mounts(),
     linux: options.rootless ? rootlessLinux(options) : rootfulLinux(options),
   };
 }
@@ -116,6 +118,6 @@ function rootlessMount(mount: Mount): Mount {
   if (mount.type === "sysfs") {
     return { ...mount, type: "none", source: "/sys", options: ["rbind", "nosuid", "noexec", "nodev", "ro"] };
   }
-  if (mount.options === undefined) return { ...mount };
+  if (mount.options === undefined) return mount;
   return { ...mount, options: mount.options.filter((option) => !/^[ug]id=/.test(option)) };
 }

@@ -23,7 +23,7 @@ const FULL = {
     env: ["A=1"],
     cwd: "/",
     capabilities: { bounding: ["A"], effective: ["A"], inheritable: ["A"], permitted: ["A"], ambient: ["A"] },
-    rlimits: [{ type: "RLIMIT_CORE", soft: 0, hard: 18446744073709552000 }],
+    rlimits: [{ type: "RLIMIT_CORE", soft: 0, hard: 2 ** 64 }],
     noNewPrivileges: true,
     apparmorProfile: "x",
     selinuxLabel: "x",
@@ -72,7 +72,7 @@ const FULL = {
     resources: {
       devices: [{ allow: true, type: "c", major: 1, minor: -1, access: "r" }],
       memory: {
-        limit: 9223372036854771712,
+        limit: 2 ** 63 - 4096,
         reservation: 1,
         swap: -1,
         kernel: 1,
@@ -130,7 +130,7 @@ const FULL = {
           names: ["read"],
           action: "SCMP_ACT_ALLOW",
           errnoRet: 1,
-          args: [{ index: 0, value: 18446744073709552000, valueTwo: 1, op: "SCMP_CMP_MASKED_EQ" }],
+          args: [{ index: 0, value: 2 ** 64, valueTwo: 1, op: "SCMP_CMP_MASKED_EQ" }],
         },
       ],
     },

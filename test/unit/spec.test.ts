@@ -170,16 +170,16 @@ describe("parseConfig warns of", () => {
     ],
     [
       "an unknown property that is like no other",
-      specWith({ flavour: 1, process: { cwd: "/", args: ["a"], x: 1 } }),
-      ["flavour is not a property of runtime-spec 1.3", "process.x is not a property of runtime-spec 1.3"],
+      specWith({ flavour: 1 }, { x: 1 }),
+      ["process.x is not a property of runtime-spec 1.3", "flavour is not a property of runtime-spec 1.3"],
     ],
     [
       "a property in the wrong case, and one two letters off",
       specWith({ Hostname: "x" }, {}, { readonlyPath: [], rootPropagation: "" }),
       [
-        'Hostname is not a property of runtime-spec 1.3; did you mean "hostname"?',
         'linux.readonlyPath is not a property of runtime-spec 1.3; did you mean "readonlyPaths"?',
         'linux.rootPropagation is not a property of runtime-spec 1.3; did you mean "rootfsPropagation"?',
+        'Hostname is not a property of runtime-spec 1.3; did you mean "hostname"?',
       ],
     ],
     [

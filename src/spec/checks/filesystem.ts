@@ -34,7 +34,7 @@ function isRootDirectory(path: string): boolean {
     end = path.indexOf("/", start);
     if (end === -1) end = path.length;
     const name = path.slice(start, end);
-    if (name === "..") depth = Math.max(0, depth - 1);
+    if (name === "..") depth = depth > 0 ? depth - 1 : 0;
     else if (name !== "" && name !== ".") depth++;
   }
   return depth === 0;

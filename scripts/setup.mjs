@@ -1,0 +1,183 @@
+// Brings a fresh Debian or Ubuntu machine to where berth can be built, tested and run, and does nothing on one that is there.
+// Called by the scripts of package.json. Plain Node: it runs before anything is installed.
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { buildRootfs, findStaticBusybox } from "./rootfs.mjs";
+import { attempt, find, giveUp, isDone, perform, root, run, say } from "./stage.mjs";
+
+const bun = `${root}node_modules/bun/bin/bun.exe`;
+const libexec = `${root}dist/libexec`;
+
+/*
+ * Without the first two, an executable made by Bun runs code from a bunfig.toml or .env of its working directory, which for a
+ * container runtime is the bundle. The next two are Bun's default, and are here because as much depends on them.
+ * ESM starts a little faster than the default of --bytecode, CommonJS.
+ */
+const engineOptions = [
+  "--no-compile-autoload-bunfig",
+  "--no-compile-autoload-dotenv",
+  "--no-compile-autoload-tsconfig",
+  "--no-compile-autoload-package-json",
+  "--compile",
+  "--minify",
+  "--bytecode",
+  "--format=esm",
+];
+
+/* Bun alone has an install script, and npm runs it or not by its version and settings. What is in npm's cache needs no network. */
+const npmCi = [
+  "ci",
+  "--ignore-scripts",
+  "--include=dev",
+  "--include=optional",
+  "--engine-strict=false",
+  "--prefer-offline",
+  "--fetch-retry-mintimeout=2000",
+  "--fetch-retry-maxtimeout=5000",
+  "--no-audit",
+  "--no-fund",
+];
+
+/** Stages in their order. `needs` lists Debian packages, and how to tell that what they bring is there. */
+const stages = [
+  {
+    name: "native",
+    title: "building the launcher and the executor",
+    needs: [
+      { name: "gcc", isThere: () => find("cc") },
+      { name: "make", isThere: () => find("make") },
+      { name: "linux-libc-dev", isThere: () => existsSync("/usr/include/linux/close_range.h") },
+    ],
+    inputs: () => [`${root}native`],
+    outputs: [`${root}dist/berth`, `${libexec}/init`, `${libexec}/native.so`],
+    make: () => run("make", ["-C", "native"], "cannot build native/"),
+  },
+  {
+    name: "rootfs",
+    title: "making bundles/hello/rootfs from busybox",
+    needs: [{ name: "busybox-static", isThere: findStaticBusybox }],
+    inputs: () => [findStaticBusybox() ?? "", `${root}scripts/rootfs.mjs`],
+    outputs: [`${root}bundles/hello/rootfs/bin/sh`],
+    make: () => buildRootfs(`${root}bundles/hello/rootfs`),
+  },
+  {
+    name: "engine",
+    title: "compiling the engine",
+    needs: [],
+    inputs: () => [`${root}src`, `${root}package-lock.json`],
+    salt: engineOptions.join(" "),
+    outputs: [`${libexec}/berth`],
+    make: compileEngine,
+  },
+  {
+    name: "stopwatch",
+    title: "building the stopwatch of the benchmark",
+    isWanted: () => process.argv.includes("--bench"),
+    needs: [
+      { name: "gcc", isThere: () => find("cc") },
+      { name: "libc6-dev", isThere: () => existsSync("/usr/include/stdio.h") },
+    ],
+    inputs: () => [`${root}test/bench/stopwatch.c`],
+    outputs: [`${root}dist/stopwatch`],
+    make: () =>
+      run("cc", ["-O2", "-static", "-o", "dist/stopwatch", "test/bench/stopwatch.c"], "cannot build it"),
+  },
+];
+
+function checkMachine() {
+  if (process.platform !== "linux") giveUp(`berth runs on Linux, not on ${process.platform}`);
+  const major = Number(process.versions.node.split(".")[0]);
+  if (major < 20) {
+    giveUp(
+      `Node.js 20 or newer is needed, this is ${process.version}`,
+      "see https://nodejs.org/en/download or https://github.com/nodesource/distributions",
+    );
+  }
+  if (process.argv.includes("--root") && process.getuid() !== 0) {
+    giveUp(
+      "root is needed: containers are made by it, and the tests make containers",
+      "run it again with sudo",
+    );
+  }
+}
+
+function installPackages(names) {
+  if (names.length === 0) return;
+  const command = `apt-get install ${names.join(" ")}`;
+  if (!find("apt-get")) {
+    giveUp(
+      `${names.join(", ")} missing, and no apt-get to install with`,
+      "these are the names of Debian packages: install what your distribution has in their place",
+    );
+  }
+  if (process.getuid() !== 0) giveUp(`packages are missing: ${names.join(", ")}`, `run "${command}" as root`);
+
+  say(`installing ${names.join(", ")}`);
+  const quiet = { DEBIAN_FRONTEND: "noninteractive" };
+  // A machine that has just started may hold the lock for its own updates.
+  const wait = ["-o", "DPkg::Lock::Timeout=300"];
+  const install = () =>
+    attempt("apt-get", [...wait, "install", "-y", "--no-install-recommends", ...names], quiet);
+  let result = install();
+  if (!result.ok) {
+    // The usual cause: lists that are missing, as in a container image, or too old.
+    attempt("apt-get", [...wait, "update"], quiet);
+    result = install();
+  }
+  if (!result.ok) {
+    process.stderr.write(result.output);
+    giveUp(
+      `"${command}" failed, its output is above`,
+      "it needs a network and a Debian mirror in /etc/apt/sources.list; or install the packages by hand",
+    );
+  }
+}
+
+/** Whether node_modules holds what the lockfile says: npm writes down there what it installed. */
+function hasNodeModules() {
+  try {
+    const read = (path) => JSON.parse(readFileSync(`${root}${path}`, "utf8")).packages;
+    const wanted = read("package-lock.json");
+    const installed = read("node_modules/.package-lock.json");
+    const isSame = (path) => installed[path].integrity === wanted[path]?.integrity;
+    const isAbsent = (path) => path !== "" && !wanted[path].optional && !installed[path];
+    return (
+      Object.keys(installed).every(isSame) &&
+      !Object.keys(wanted).some(isAbsent) &&
+      statSync(bun).size > 1 << 20
+    );
+  } catch {
+    return false;
+  }
+}
+
+function installNodeModules() {
+  if (hasNodeModules()) return;
+  say("installing node_modules");
+  run(
+    "npm",
+    npmCi,
+    "cannot install node_modules",
+    'it needs the npm registry: is there a network? A proxy is set with "npm config set proxy URL"',
+  );
+  run(process.execPath, ["node_modules/bun/install.js"], "cannot install Bun");
+  run(bun, ["--version"], "Bun does not run here", "it needs glibc, and an x86-64 or arm64 processor");
+}
+
+function compileEngine() {
+  mkdirSync(libexec, { recursive: true });
+  // Under another name first: the engine in place may be running.
+  const made = `${libexec}/.berth.${process.pid}`;
+  try {
+    run(bun, ["build", "src/main.ts", ...engineOptions, "--outfile", made], "cannot compile the engine");
+    renameSync(made, `${libexec}/berth`);
+  } finally {
+    rmSync(made, { force: true });
+  }
+}
+
+checkMachine();
+const pending = stages.filter((stage) => (stage.isWanted?.() ?? true) && !isDone(stage));
+const missing = pending.flatMap((stage) => stage.needs).filter((need) => !need.isThere());
+installPackages([...new Set(missing.map((need) => need.name))]);
+installNodeModules();
+for (const stage of pending) perform(stage);

@@ -1,0 +1,142 @@
+import { BerthError } from "../errors.ts";
+import { nearest } from "../spec/nearest.ts";
+
+/** An option of a command, as data. The names of the variants are those of the value that it takes. */
+export type Option =
+  | (Described & { readonly kind: "flag" })
+  | (Described & {
+      readonly kind: "text";
+      readonly default?: string;
+      /** The values that it may have. */
+      readonly choices?: readonly string[];
+    })
+  | (Described & { readonly kind: "count"; readonly default: number });
+
+interface Described {
+  /** The one-letter form, without its dash. */
+  readonly short?: string;
+  readonly help: string;
+}
+
+/** Options by their long name. */
+export type Options = Readonly<Record<string, Option>>;
+
+/** The values of options; a text without default that was not given, or is empty, is undefined. */
+export type Values<T extends Options> = { readonly [Name in keyof T]: ValueOf<T[Name]> };
+
+type ValueOf<T extends Option> = T extends { kind: "flag" }
+  ? boolean
+  : T extends { kind: "count" }
+    ? number
+    : TextOf<T> | (T extends { default: string } ? never : undefined);
+
+type TextOf<T extends Option> = T extends { choices: readonly (infer Choice)[] } ? Choice : string;
+
+/** A command line, taken apart. */
+export interface Parsed<T extends Options> {
+  readonly values: Values<T>;
+  readonly positionals: readonly string[];
+  /** The options that were given, by their long name. */
+  readonly given: ReadonlySet<string>;
+  /** --help or -h was among them. */
+  readonly help: boolean;
+}
+
+const HELP: Option = { kind: "flag", short: "h", help: "show help" };
+
+/**
+ * Takes apart arguments as runc does (urfave/cli on Go's package flag): one dash or two, "--name value" or "--name=value", "=" only
+ * for flags, "--" ends the options.
+ * @param stopAtPositional what follows the first argument that is no option is left as it is
+ * @throws BerthError "usage"
+ */
+export function parseArguments<T extends Options>(
+  options: T,
+  argv: readonly string[],
+  stopAtPositional: boolean,
+): Parsed<T> {
+  const values: Record<string, boolean | number | string | undefined> = {};
+  for (const [name, option] of Object.entries(options)) {
+    values[name] = option.kind === "flag" ? false : option.default;
+  }
+  const positionals: string[] = [];
+  const given = new Set<string>();
+  let help = false;
+  for (let i = 0; i < argv.length; i++) {
+    const word = argv[i] as string;
+    if (word === "--") {
+      positionals.push(...argv.slice(i + 1));
+      break;
+    }
+    if (word.length < 2 || !word.startsWith("-")) {
+      if (stopAtPositional) {
+        positionals.push(...argv.slice(i));
+        break;
+      }
+      positionals.push(word);
+      continue;
+    }
+    const [name, option] = findOption(options, word);
+    const equals = word.indexOf("=");
+    let text: string | undefined = equals < 0 ? undefined : word.slice(equals + 1);
+    if (text === undefined && option.kind !== "flag") {
+      i++;
+      text = argv[i];
+      if (text === undefined) throw usageError(`flag needs an argument: ${word.replace(/^--/, "-")}`);
+    }
+    const value = parseValue(name, option, text);
+    if (option === HELP) help = value === true;
+    else values[name] = value;
+    given.add(name);
+  }
+  return { values: values as Values<T>, positionals, given, help };
+}
+
+/** A mistake in the command line; whoever prints it shows how it is done right. */
+export function usageError(message: string, hint?: string): BerthError {
+  return new BerthError("usage", message, { hint });
+}
+
+function findOption(options: Options, word: string): [name: string, option: Option] {
+  const name = word.replace(/^--?/, "").replace(/=.*$/s, "");
+  if (Object.hasOwn(options, name)) return [name, options[name] as Option];
+  for (const entry of Object.entries(options)) if (entry[1].short === name) return entry;
+  if (name === "help" || name === "h") return ["help", HELP];
+  const near = nearest(name, [...Object.keys(options), "help"]);
+  throw usageError(
+    `flag provided but not defined: -${name}`,
+    near === undefined ? undefined : `did you mean --${near}?`,
+  );
+}
+
+const BOOLEANS: Readonly<Record<string, boolean>> = {
+  ...Object.fromEntries(["1", "t", "T", "true", "TRUE", "True"].map((text) => [text, true])),
+  ...Object.fromEntries(["0", "f", "F", "false", "FALSE", "False"].map((text) => [text, false])),
+};
+
+function parseValue(
+  name: string,
+  option: Option,
+  text: string | undefined,
+): boolean | number | string | undefined {
+  switch (option.kind) {
+    case "flag": {
+      if (text === undefined) return true;
+      const value = BOOLEANS[text];
+      if (value !== undefined) return value;
+      throw usageError(`invalid boolean value ${JSON.stringify(text)} for -${name}: parse error`);
+    }
+    case "count":
+      if (text !== undefined && /^\d{1,9}$/.test(text)) return Number(text);
+      throw usageError(
+        `invalid value ${JSON.stringify(text)} for flag -${name}: parse error`,
+        `--${name} takes a whole number that is not negative`,
+      );
+    case "text":
+      if (text === undefined || text === "") return option.default;
+      if (option.choices === undefined || option.choices.includes(text)) return text;
+      throw new BerthError("invalid-option", `invalid ${name}: ${text}`, {
+        hint: `--${name} is one of: ${option.choices.join(", ")}`,
+      });
+  }
+}

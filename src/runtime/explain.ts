@@ -1,0 +1,132 @@
+import { cgroupSteps, locateCgroup } from "../cgroups/cgroup.ts";
+import { hasCode } from "../errors.ts";
+import { hookSteps } from "../hooks/run.ts";
+import { idMapSteps } from "../namespaces/id-maps.ts";
+import type { NamespacePlan } from "../namespaces/namespaces.ts";
+import { slot } from "../plan/build.ts";
+import { showNumber } from "../plan/constant-names.ts";
+import { type Action, type ExplainedGroup, explainPlan, type Part } from "../plan/explain.ts";
+import type { Descriptors } from "../plan/protocol.ts";
+import type { Step } from "../plan/step.ts";
+import { schedulingSteps } from "../process/scheduling.ts";
+import { inspectStdio } from "../process/stdio.ts";
+import type { HookName, Spec } from "../spec/config.ts";
+import { type Bundle, locateRootfs, readBundle } from "./bundle.ts";
+import { callerLimit } from "./caller.ts";
+import { compile } from "./compile.ts";
+import type { CreateOptions } from "./create.ts";
+
+/** What `explain` is asked for: that part of `create`'s options of which the Plan depends. */
+export type ExplainOptions = Pick<
+  CreateOptions,
+  "id" | "bundle" | "config" | "noPivot" | "noNewKeyring" | "preserveFds" | "cgroups" | "warn"
+>;
+
+/**
+ * What creating and starting a container from this bundle would do, in its order. Does nothing of it, and needs no privilege.
+ * @throws BerthError for what `create` would refuse before it does anything
+ */
+export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]> {
+  const bundle = await readBundle(options.bundle, options.config);
+  for (const warning of bundle.warnings) options.warn(warning);
+  const { spec } = bundle;
+  const cgroup = options.cgroups ? cgroupOf(spec, options) : null;
+  const plan = compile(spec, {
+    id: options.id,
+    bundle: bundle.path,
+    rootfs: locateRootfs(bundle),
+    noPivot: options.noPivot,
+    noNewKeyring: options.noNewKeyring,
+    preserveFds: options.preserveFds,
+    stdio: inspectStdio(),
+    callerLimit: callerLimit(),
+    mayMakeDevices: hasCapability(CAP_MKNOD),
+    cgroup,
+  });
+  const hooks = (name: HookName, where: string) => hookParts(bundle, name, where);
+  const [beforeHooks, afterHooks] = splitAtHooks(plan.init);
+  const parts: Part[] = [
+    { by: "berth", steps: cgroup === null ? [] : cgroupSteps(spec, cgroup, { rootless: false }) },
+    {
+      by: "berth",
+      steps: [...startActions(plan.namespaces, cgroup?.path), ...preparation(spec, plan.namespaces)],
+    },
+    { by: "init", steps: beforeHooks },
+    ...hooks("prestart", "on the host"),
+    ...hooks("createRuntime", "on the host"),
+    ...hooks("createContainer", "in the container's namespaces"),
+    { by: "init", steps: afterHooks },
+    ...hooks("startContainer", "in the container, at start"),
+    ...hooks("poststart", "on the host, after start"),
+    ...hooks("poststop", "on the host, after delete"),
+  ];
+  return explainPlan(parts, descriptorNames(plan.descriptors));
+}
+
+function cgroupOf(spec: Spec, { id, warn }: ExplainOptions): ReturnType<typeof locateCgroup> | null {
+  try {
+    return locateCgroup(spec, id);
+  } catch (error) {
+    // A Plan can be looked at on any machine, though it could not be carried out on this one.
+    if (!hasCode(error, "no-cgroup2")) throw error;
+    warn(`explained without a cgroup: ${error.message}`);
+    return null;
+  }
+}
+
+/** What native/spawn.c does: it is no part of a Plan, because no Plan can run before it. */
+function startActions({ joined, cloneFlags }: NamespacePlan, cgroup: string | undefined): Action[] {
+  const action = (path: string, what: string): Action => ({
+    kind: "action",
+    phase: "namespaces",
+    path,
+    subject: "",
+    what,
+  });
+  const into = cgroup === undefined ? "" : `, CLONE_INTO_CGROUP "${cgroup}"`;
+  return [
+    ...joined.map(({ type, path, configPath }) => action(configPath, `join the ${type} namespace "${path}"`)),
+    action(
+      "linux.namespaces",
+      `start init: clone3 with ${showNumber(cloneFlags, { flags: ["CLONE_NEW*"] })}${into}, then execute the sealed executor`,
+    ),
+  ];
+}
+
+/** What the runtime does to init from outside, before init's own Plan goes on. */
+function preparation(spec: Spec, { created }: NamespacePlan): Step[] {
+  const directory = slot("/proc/PID");
+  return [
+    ...(created.has("user") ? idMapSteps(spec.linux, directory) : []),
+    ...(spec.process === undefined ? [] : schedulingSteps(spec.process, slot("pid"), directory)),
+  ];
+}
+
+/** Where init waits for hooks to be run. */
+function splitAtHooks(steps: readonly Step[]): [before: readonly Step[], after: readonly Step[]] {
+  const first = steps.findIndex((step) => step.kind !== "mark" && step.phase === "hooks");
+  if (first < 0) return [steps, []];
+  const length = steps.slice(first).findIndex((step) => step.kind !== "mark" && step.phase !== "hooks");
+  const end = length < 0 ? steps.length : first + length;
+  return [steps.slice(0, end), steps.slice(end)];
+}
+
+function hookParts({ spec, path }: Bundle, name: HookName, where: string): Part[] {
+  const directory = where.startsWith("in ") ? undefined : path;
+  return (spec.hooks?.[name] ?? []).map((hook, i) => ({
+    by: `hook, ${where}`,
+    steps: hookSteps(`hooks.${name}[${i}]`, hook, directory),
+  }));
+}
+
+function descriptorNames(descriptors: Descriptors): Map<number, string> {
+  const { preserved, ...numbers } = descriptors;
+  const names = new Map<number, string>([
+    [0, "stdin"],
+    [1, "stdout"],
+    [2, "stderr"],
+  ]);
+  for (let fd = 3; fd < 3 + preserved; fd++) names.set(fd, "inherited");
+  for (const [name, fd] of Object.entries(numbers)) names.set(fd, name);
+  return names;
+}
