@@ -88,6 +88,7 @@ static void join(struct request *r)
 static void __attribute__((noreturn)) execute(struct request *r)
 {
 	uint64_t none = 0;
+	const uint64_t standard[4] = { 0 };
 	char *envp[] = { 0 };
 	char byte;
 	long result;
@@ -102,6 +103,9 @@ static void __attribute__((noreturn)) execute(struct request *r)
 			fail(r, PLACE_FDS, result);
 	if ((result = sys(__NR_close_range, r->close_from, ~0U, CLOSE_RANGE_CLOEXEC, 0, 0, 0)) < 0)
 		fail(r, PLACE_FDS, result);
+	/* CLONE_CLEAR_SIGHAND leaves what is ignored, and Bun and some engines ignore SIGPIPE: a container starts afresh. */
+	for (int signal = 1; signal <= 64; signal++)
+		sys(__NR_rt_sigaction, signal, (long)&standard, 0, sizeof none, 0, 0);
 	if ((result = sys(__NR_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, sizeof none, 0, 0)) < 0)
 		fail(r, SIGNALS, result);
 	result = sys(__NR_execveat, r->executor, (long)"", (long)r->argv, (long)envp, AT_EMPTY_PATH, 0);

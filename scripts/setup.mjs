@@ -21,6 +21,10 @@ const engineOptions = [
   "--minify",
   "--bytecode",
   "--format=esm",
+  // Each command loads its own part of the bundle, and zod only with a config.json that is wrong.
+  "--splitting",
+  // A verb is over before a compiled function pays off; the compiler's threads alone cost a start 3 ms.
+  "--compile-jit-policy=1000",
 ];
 
 /* Bun alone has an install script, and npm runs it or not by its version and settings. What is in npm's cache needs no network. */

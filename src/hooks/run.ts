@@ -23,6 +23,7 @@ import { type Encoded, encode } from "../plan/encode.ts";
 import { stepError } from "../plan/perform.ts";
 import { MESSAGE_SIZE } from "../plan/protocol.ts";
 import type { Step } from "../plan/step.ts";
+import { type CallerLimit, callerLimit, openFilesSteps } from "../process/limits.ts";
 import type { Hook, HookName } from "../spec/config.ts";
 import type { State } from "../spec/state.ts";
 
@@ -36,9 +37,12 @@ export type HookPlace =
       readonly userNamespace: boolean;
     };
 
-/** All that setns takes from a pidfd at once, but the time namespace, which wants a process of its own address space. */
+/**
+ * What setns takes from a pidfd at once, but the time namespace, which wants a process of its own address space, and the user
+ * namespace, which it refuses to a process that is in it already.
+ */
 const CONTAINER_NAMESPACES =
-  CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+  CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 
 /** How much of a hook's output its error shows, in characters from its end. */
 const SHOWN_OUTPUT = 2000;
@@ -68,12 +72,13 @@ export function runHooks(
 }
 
 /** The Plan of a hook, run by the same executor as a container's. */
-export function hookSteps(path: string, hook: Hook, bundle: string | undefined): Step[] {
+export function hookSteps(path: string, hook: Hook, bundle: string | undefined, limit?: CallerLimit): Step[] {
   const { call } = serving("hooks", path, `"${hook.path}"`);
   const args = hook.args === undefined || hook.args.length === 0 ? [hook.path] : hook.args;
   return [
     call("close_range", [SYNC, 0xffff_ffff, CLOSE_RANGE_CLOEXEC]),
     call("prctl", [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0]),
+    ...openFilesSteps(limit),
     ...(bundle === undefined ? [] : [call("chdir", [bundle])]),
     call("execve", [hook.path, stringArray(args), stringArray(hook.env ?? [])], {
       what: "execute the hook",
@@ -97,7 +102,10 @@ interface HookRun {
 
 function runHook(run: HookRun): void {
   const { path, hook, state, place, scope } = run;
-  const plan = encode(hookSteps(path, hook, place.kind === "runtime" ? place.bundle : undefined), SYNC);
+  const plan = encode(
+    hookSteps(path, hook, place.kind === "runtime" ? place.bundle : undefined, callerLimit()),
+    SYNC,
+  );
   // The state goes in as a file: a hook that never reads it cannot hold berth up.
   const input = scope.keep(sealedMemfd("berth-state", new TextEncoder().encode(JSON.stringify(state))));
   rewind(input);
@@ -108,7 +116,13 @@ function runHook(run: HookRun): void {
   const child = spawn({
     create: 0,
     joins: inContainer
-      ? [{ fd: place.pidfd, type: CONTAINER_NAMESPACES, subject: `${path}: the container's namespaces` }]
+      ? [
+          {
+            fd: place.pidfd,
+            type: CONTAINER_NAMESPACES | (place.userNamespace ? CLONE_NEWUSER : 0),
+            subject: `${path}: the container's namespaces`,
+          },
+        ]
       : [],
     twice: inContainer,
     cgroup: inContainer ? place.cgroup : undefined,
@@ -165,7 +179,7 @@ function awaitHook(run: HookRun, plan: Encoded, child: Spawned, sync: number, ou
         left,
       ).flatMap((events, i) => (events === 0 ? [] : polled[i])),
     );
-    if (ready.has(output)) {
+    if (ready.has(output) && !ready.has(child.pidfd)) {
       const part = readSome(output);
       if (part.length === 0) open.delete(output);
       said = (said + new TextDecoder().decode(part)).slice(-SHOWN_OUTPUT);
@@ -178,15 +192,25 @@ function awaitHook(run: HookRun, plan: Encoded, child: Spawned, sync: number, ou
         kill(stepError(plan.steps[view.getUint32(0, true)], view.getUint32(4, true)));
       }
     }
-    if (ready.has(child.pidfd) && !ready.has(output)) break;
+    // What it said before its end is in the pipe by now; a child of its own may go on to write for ever.
+    if (ready.has(child.pidfd)) {
+      said = (said + new TextDecoder().decode(readAvailable(output))).slice(-SHOWN_OUTPUT);
+      break;
+    }
     if (watched !== undefined && ready.has(watched)) {
       kill(new BerthError("hook", `${subject}: the container's init ended while the hook ran`));
     }
   }
   const exit = waitPidfd(child.pidfd);
-  if (exit === undefined || (exit.kind === "exited" && exit.status === 0)) return;
+  if (exit.kind === "exited" && exit.status === 0) return;
   const how = exit.kind === "exited" ? `exit status ${exit.status}` : `killed by signal ${exit.signal}`;
   throw new BerthError("hook", `${subject}: ${how}${told(said)}`);
+}
+
+/** What is in the pipe now, as far as one pipe holds. */
+function readAvailable(output: number): Uint8Array {
+  const [ready] = poll([{ fd: output, events: POLLIN }], 0);
+  return ready === 0 ? new Uint8Array(0) : readSome(output);
 }
 
 function told(output: string): string {

@@ -1,5 +1,5 @@
 import { BerthError } from "../errors.ts";
-import { LINUX_CAPABILITY_VERSION_3, P_PIDFD, WEXITED, WNOHANG } from "./constants.ts";
+import { LINUX_CAPABILITY_VERSION_3, P_PIDFD, WEXITED } from "./constants.ts";
 import { check, EINTR, ESRCH, systemError } from "./errno.ts";
 import { close, readTextIfThere } from "./file.ts";
 import { at, scratch } from "./memory.ts";
@@ -34,10 +34,9 @@ const CLD_EXITED = 1;
 
 /**
  * Waits for the child of `pidfd` to end, and reaps it.
- * @param flags WNOHANG: do not wait
- * @returns undefined when it has not ended yet (WNOHANG) @throws BerthError
+ * @param flags WNOWAIT: does not reap it @throws BerthError
  */
-export function waitPidfd(pidfd: number, flags = 0): Exit | undefined {
+export function waitPidfd(pidfd: number, flags = 0): Exit {
   const info = scratch().space(128);
   for (;;) {
     const result = syscall("waitid", P_PIDFD, pidfd, info, WEXITED | flags, 0);
@@ -45,7 +44,6 @@ export function waitPidfd(pidfd: number, flags = 0): Exit | undefined {
     check(result, "wait for a process");
     break;
   }
-  if ((flags & WNOHANG) !== 0 && at.u32(info + 12) === 0) return undefined;
   // siginfo_t: si_code at 8, si_status at 24
   const status = at.u32(info + 24);
   return at.u32(info + 8) === CLD_EXITED

@@ -14,11 +14,9 @@ const SUN_PATH = 108;
 
 /** struct sockaddr_un for `path`; a long path must be shortened by the caller, see {@link pathThrough}. */
 function address(path: string): { pointer: number; size: number } {
-  if (new TextEncoder().encode(path).length >= SUN_PATH) throw systemError(ENAMETOOLONG, `socket "${path}"`);
-  const memory = scratch();
-  const pointer = memory.space(2 + SUN_PATH);
-  const text = memory.text(path);
-  const bytes = at.bytes(text, path.length);
+  const bytes = new TextEncoder().encode(path);
+  if (bytes.length >= SUN_PATH) throw systemError(ENAMETOOLONG, `socket "${path}"`);
+  const pointer = scratch().space(2 + SUN_PATH);
   at.setU32(pointer, AF_UNIX);
   bytes.forEach((byte, i) => {
     at.setU8(pointer + 2 + i, byte);

@@ -131,7 +131,7 @@ export function spawn(request: SpawnRequest): Spawned {
   setU64(view, 0, request.create);
   setU64(view, 8, placeArgv(request.argv));
   const fields = [
-    request.executor,
+    -1,
     request.cgroup ?? -1,
     request.release ?? -1,
     request.twice ? 1 : 0,
@@ -155,6 +155,9 @@ export function spawn(request: SpawnRequest): Spawned {
     view.setInt32(FDS + 8 * i + 4, to, true);
     return source;
   });
+  const executor = duplicate(request.executor, above);
+  sources.push(executor);
+  view.setInt32(16, executor, true);
   const result = spawnNative(address);
   sources.forEach(close);
   const [pid, pidfd, first] = [0, 4, 8].map((offset) => view.getInt32(ANSWER + offset, true)) as [
@@ -165,6 +168,7 @@ export function spawn(request: SpawnRequest): Spawned {
   if (first > 0) waitAny(first);
   if (result < 0) {
     if (pid > 0) waitAny(pid);
+    if (pidfd >= 0) close(pidfd);
     throw spawnError(request) ?? new BerthError("spawn", "cannot start the container's first process");
   }
   return {

@@ -28,7 +28,8 @@ function mapSteps(path: string, file: string, mappings: readonly IdMapping[], pr
     call("write", [fd, lines, lines.length], {
       what: `write ${JSON.stringify(lines)} to /proc/PID/${file}`,
       hints: {
-        [EINVAL]: "the kernel takes at most 340 lines, and no ranges that overlap on either side",
+        [EINVAL]:
+          "the kernel takes at most 340 lines and one page of text, and no ranges that overlap on either side",
         [EPERM]:
           "to map ids of others needs CAP_SETUID and CAP_SETGID in the parent user namespace, and ids that exist there",
       },

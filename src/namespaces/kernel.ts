@@ -6,7 +6,7 @@ import {
   RESOLVE_NO_SYMLINKS,
   RESOLVE_NO_XDEV,
 } from "../linux/constants.ts";
-import { EACCES, EINVAL, ENOENT, EPERM, EROFS } from "../linux/errno.ts";
+import { EACCES, EINVAL, ENOENT, EPERM, EROFS, EXDEV } from "../linux/errno.ts";
 import { serving, slot, struct } from "../plan/build.ts";
 import type { Descriptors } from "../plan/protocol.ts";
 import type { Step } from "../plan/step.ts";
@@ -55,6 +55,7 @@ function sysctlSteps(key: string, value: string, descriptors: Descriptors): Step
         [ENOENT]: "this kernel has no such parameter, or the module that brings it is not loaded",
         [EACCES]: "the namespace that owns this parameter gives init no right to write it",
         [EPERM]: "the namespace that owns this parameter gives init no right to write it",
+        [EXDEV]: "/proc/sys is a mount of its own where berth itself runs, as in a container",
         [EROFS]: "/proc/sys is read-only where berth itself runs",
       },
     }),

@@ -36,7 +36,14 @@ export function namespaceSteps(linux: Linux, plan: NamespacePlan, descriptors: D
     );
   }
   if (plan.joined.some(({ type }) => type === "time")) {
-    steps.push(time.call("setns", [descriptors.time, CLONE_NEWTIME]));
+    steps.push(
+      time.call("setns", [descriptors.time, CLONE_NEWTIME], {
+        hints: {
+          [EPERM]:
+            "a container with a user namespace of its own cannot join a time namespace that the host owns",
+        },
+      }),
+    );
   }
   return steps;
 }

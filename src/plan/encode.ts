@@ -1,3 +1,4 @@
+import { BerthError } from "../errors.ts";
 import { syscallNumber } from "../linux/numbers.ts";
 import type { Branch, Bytes, Call, Fail, Label, Slot, Step, Struct, Value } from "./step.ts";
 
@@ -20,6 +21,8 @@ const ADDRESS = 1;
 const LOAD = 2;
 const TEXT = 3;
 const MAX_TOLERATED = 4;
+/** The number of a step has 16 bits. */
+const MAX_STEPS = 0xffff;
 /** Enough for the slots of most Plans, in bytes; a Plan that needs more is encoded once more with more. */
 const SLOTS = 16384;
 /** Marks a relocation as one into the text; places in the data are even to 8. */
@@ -47,6 +50,15 @@ export function encode(plan: readonly Step[], report = -1): Encoded {
   for (const step of plan) {
     if (step.kind === "mark") targets.set(step.label, steps.length);
     else steps.push(step);
+  }
+  if (steps.length > MAX_STEPS) {
+    throw new BerthError(
+      "too-large",
+      `config.json makes a Plan of ${steps.length} steps, and ${MAX_STEPS} is the most`,
+      {
+        hint: "a container cannot have thousands of mounts or devices",
+      },
+    );
   }
   for (let slotSpace = SLOTS; ; slotSpace *= 4) {
     const data = new Data(slotSpace);

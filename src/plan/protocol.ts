@@ -83,8 +83,8 @@ export function descriptors(preserved: number): Descriptors {
   return {
     preserved,
     sync: first,
-    plan: first + 1,
-    listen: first + 2,
+    listen: first + 1,
+    plan: first + 2,
     rootfs: first + 3,
     proc: first + 4,
     time: first + 5,

@@ -1,5 +1,5 @@
 import { O_CLOEXEC, O_DIRECTORY, O_PATH, RESOLVE_IN_ROOT } from "../linux/constants.ts";
-import { EACCES, ENOENT, EPERM } from "../linux/errno.ts";
+import { EACCES, EAGAIN, ENOENT, EPERM } from "../linux/errno.ts";
 import { addressOf, label, mark, serving, slot, struct } from "../plan/build.ts";
 import type { Descriptors, Requests } from "../plan/protocol.ts";
 import type { Step } from "../plan/step.ts";
@@ -38,7 +38,8 @@ export function cwdSteps(cwd: string, descriptors: Descriptors, requests: Reques
       call("openat2", [descriptors.rootfs, cwd, how, 24], {
         store: directory,
         // Whatever else is wrong with it, chdir will say.
-        on: { [ENOENT]: missing, [EACCES]: there, [EPERM]: there },
+        // EAGAIN: mounts changed on the host meanwhile; the runtime's walk is as good as a second try.
+        on: { [ENOENT]: missing, [EAGAIN]: missing, [EACCES]: there, [EPERM]: there },
       }),
       call("close", [directory]),
       at.jump(there),

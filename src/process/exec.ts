@@ -47,7 +47,8 @@ export function lacksHome({ env }: Executable): boolean {
   return !env.some((entry) => entry.startsWith("HOME=") && entry.length > "HOME=".length);
 }
 
-const HOME_SIZE = 4096;
+/** Room for "HOME=...", in bytes. */
+export const HOME_SIZE = 4096;
 
 /**
  * Steps that ask the runtime for "HOME=...", from the container's own /etc/passwd.

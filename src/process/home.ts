@@ -1,20 +1,34 @@
-import { O_RDONLY } from "../linux/constants.ts";
-import { check } from "../linux/errno.ts";
-import { readAll, tryOpenInRoot, withDescriptor } from "../linux/file.ts";
+import { O_NONBLOCK, O_RDONLY, S_IFMT, S_IFREG } from "../linux/constants.ts";
+import { EAGAIN } from "../linux/errno.ts";
+import { readSome, tryOpenInRoot, withDescriptor } from "../linux/file.ts";
+import { fstat } from "../linux/status.ts";
+
+/** No more is read of an image's file: it may be endless. */
+const MAX_PASSWD = 65536;
+
+/** With RESOLVE_IN_ROOT the kernel asks to try again while mounts change on the host; man 2 openat2. */
+const TRIES = 8;
 
 /**
- * "HOME=..." for a user, from the container's own /etc/passwd; "HOME=/" when that does not know the user.
+ * "HOME=..." for a user, from the container's own /etc/passwd; "HOME=/" when that does not know the user, or is no plain file.
  * @param root a descriptor of the container's root
+ * @param size how many bytes init has room for, with a NUL
  */
-export function homeEntry(root: number, uid: number): string {
-  const fd = tryOpenInRoot(root, "etc/passwd", O_RDONLY);
-  if (fd < 0) return "HOME=/";
-  const passwd = withDescriptor(check(fd, "open /etc/passwd"), (file) =>
-    new TextDecoder().decode(readAll(file, "read /etc/passwd of the container")),
+export function homeEntry(root: number, uid: number, size: number): string {
+  const fallback = "HOME=/";
+  // Not blocking: the image may have a fifo there.
+  let fd = -EAGAIN;
+  for (let i = 0; fd === -EAGAIN && i < TRIES; i++)
+    fd = tryOpenInRoot(root, "etc/passwd", O_RDONLY | O_NONBLOCK);
+  if (fd < 0) return fallback;
+  const passwd = withDescriptor(fd, (file) =>
+    (fstat(file).mode & S_IFMT) === S_IFREG ? new TextDecoder().decode(readSome(file, MAX_PASSWD)) : "",
   );
   for (const line of passwd.split("\n")) {
     const fields = line.split(":");
-    if (fields[2] === String(uid)) return `HOME=${fields[5] || "/"}`;
+    if (fields[2] !== String(uid)) continue;
+    const entry = `HOME=${fields[5] || "/"}`;
+    return new TextEncoder().encode(entry).length < size ? entry : fallback;
   }
-  return "HOME=/";
+  return fallback;
 }

@@ -16,12 +16,17 @@ import type { Capabilities, Process, User } from "../spec/process.ts";
 /** The kernel knows at most this many capabilities: capset takes two words of 32. */
 const MAX_CAPABILITIES = 64;
 
+/** Also "constructor" is a name that config.json may hold, and that every object knows. */
+function capabilityNumber(name: string): number | undefined {
+  return Object.hasOwn(CAPABILITIES, name) ? CAPABILITIES[name] : undefined;
+}
+
 /** Bits for capability names; unknown names were warned about when config.json was read. */
 export function capabilityMask(names: readonly string[] = []): { low: number; high: number } {
   let low = 0;
   let high = 0;
   for (const name of names) {
-    const number = CAPABILITIES[name];
+    const number = capabilityNumber(name);
     if (number === undefined) continue;
     if (number < 32) low |= 1 << number;
     else high |= 1 << (number - 32);
@@ -112,7 +117,7 @@ function capabilitySteps(capabilities: Capabilities): Step[] {
     ambient.call("prctl", [PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0]),
   ];
   for (const name of capabilities.ambient ?? []) {
-    const number = CAPABILITIES[name];
+    const number = capabilityNumber(name);
     if (number === undefined) continue;
     steps.push(
       ambient.call("prctl", [PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0], {

@@ -31,6 +31,22 @@ export interface CallerLimit {
   readonly hard: number;
 }
 
+/**
+ * The caller's limit of open files, as the launcher recorded it (native/launch.c): Bun raises the soft one before it runs us.
+ * @returns undefined when it was not raised, or berth runs without the launcher
+ */
+export function callerLimit(): CallerLimit | undefined {
+  const [soft, hard] = (process.env.BERTH_NOFILE ?? "").split(":").map(Number);
+  return soft === undefined || hard === undefined || soft === hard ? undefined : { soft, hard };
+}
+
+/** A step by which a new process gets back the caller's limit of open files. */
+export function openFilesSteps(caller: CallerLimit | undefined): Step[] {
+  if (caller === undefined) return [];
+  const { call } = serving("identity", "", "open files");
+  return [call("prlimit64", [0, RLIMITS.RLIMIT_NOFILE, rlimit64(caller.soft, caller.hard), 0])];
+}
+
 function rlimit64(soft: number, hard: number) {
   const bytes = new Uint8Array(16);
   const view = new DataView(bytes.buffer);
@@ -51,11 +67,8 @@ export function ownLimitSteps(
   requests: Requests,
   caller: CallerLimit | undefined,
 ): Step[] {
-  const steps: Step[] = [];
-  if (caller !== undefined && !rlimits.some(({ type }) => type === "RLIMIT_NOFILE")) {
-    const { call } = serving("identity", "", "open files");
-    steps.push(call("prlimit64", [0, RLIMITS.RLIMIT_NOFILE, rlimit64(caller.soft, caller.hard), 0]));
-  }
+  const given = rlimits.some(({ type }) => type === "RLIMIT_NOFILE");
+  const steps = given ? [] : openFilesSteps(caller);
   if (rlimits.length === 0) return steps;
   const askRuntime = label("the runtime sets limits");
   const done = label("limits are set");

@@ -71,7 +71,8 @@ export function schedulingSteps(process: Process, pid: Slot, directory: Slot): S
 
 function schedulerStep(scheduler: Scheduler, pid: Slot): Step {
   const { policy, nice = 0, priority = 0, flags = [], runtime = 0, deadline = 0, period = 0 } = scheduler;
-  const bytes = new Uint8Array(48);
+  // struct sched_attr with the utilization clamps, which no field of config.json sets.
+  const bytes = new Uint8Array(56);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, bytes.length, true);
   view.setUint32(4, POLICIES[policy], true);

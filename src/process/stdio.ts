@@ -64,14 +64,15 @@ export function nullSteps(stdio: readonly Stdio[], descriptors: Descriptors): St
 /**
  * Steps that give the standard descriptors to the container's user, so that it can open /dev/stdout again. Never what is
  * /dev/null: that would change the owner of the host's device. Root needs none of it.
+ * @param hostUid what `uid` is outside of the container's user namespace
  */
-export function ownerSteps(stdio: readonly Stdio[], uid: number, terminal: boolean): Step[] {
+export function ownerSteps(stdio: readonly Stdio[], uid: number, hostUid: number, terminal: boolean): Step[] {
   if (uid === 0) return [];
   const { call } = serving("identity", "process.user.uid");
   // Not every descriptor has an owner that can be changed; those stay as they are, as with runc.
   const on = { [EPERM]: "next", [EINVAL]: "next", [EROFS]: "next" } as const;
   if (terminal) return [call("fchown", [0, uid, -1], { on, what: "give the terminal to the user" })];
   return [0, 1, 2]
-    .filter((fd) => stdio[fd]?.null === false && stdio[fd]?.uid !== uid)
+    .filter((fd) => stdio[fd]?.null === false && stdio[fd]?.uid !== hostUid)
     .map((fd) => call("fchown", [fd, uid, -1], { on, what: `give descriptor ${fd} to the user` }));
 }

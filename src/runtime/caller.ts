@@ -1,15 +1,5 @@
 import { BerthError } from "../errors.ts";
 import { isInherited } from "../linux/file.ts";
-import type { CallerLimit } from "../process/limits.ts";
-
-/**
- * The caller's limit of open files, as the launcher recorded it (native/launch.c): Bun raises the soft one before it runs us.
- * @returns undefined when it was not raised, or berth runs without the launcher
- */
-export function callerLimit(): CallerLimit | undefined {
-  const [soft, hard] = (process.env.BERTH_NOFILE ?? "").split(":").map(Number);
-  return soft === undefined || hard === undefined || soft === hard ? undefined : { soft, hard };
-}
 
 /**
  * Checks that the descriptors which the container is to inherit are there.

@@ -1,15 +1,18 @@
 import {
+  AT_EMPTY_PATH,
   AT_FDCWD,
   CLOSE_RANGE_CLOEXEC,
   O_CLOEXEC,
   O_DIRECTORY,
   O_PATH,
   PR_SET_PDEATHSIG,
+  PROC_ROOT_INO,
   PROC_SUPER_MAGIC,
   SIGKILL,
   SOCK_CLOEXEC,
 } from "../linux/constants.ts";
 import { ECONNRESET, ENOTDIR } from "../linux/errno.ts";
+import { mappedId } from "../namespaces/id-maps.ts";
 import { kernelSteps } from "../namespaces/kernel.ts";
 import { type NamespacePlan, planNamespaces } from "../namespaces/namespaces.ts";
 import { namespaceSteps } from "../namespaces/steps.ts";
@@ -101,7 +104,12 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
       ...(home?.steps ?? []),
       ...ownLimitSteps(process.rlimits ?? [], requests, context.callerLimit),
       ...cwd.beforeUser,
-      ...ownerSteps(context.stdio, uid, process.terminal === true),
+      ...ownerSteps(
+        context.stdio,
+        uid,
+        mappedId(uid, spec.linux.uidMappings) ?? uid,
+        process.terminal === true,
+      ),
       ...identitySteps(process, userNamespace, cwd.afterUser),
       serving("identity", "process.user.umask").call("umask", [process.user?.umask ?? 0o022]),
       ...findSteps(executable),
@@ -114,12 +122,16 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
   return { namespaces, descriptors: fds, init, requests: requests.list };
 }
 
+const STAT_SIZE = 144;
+
 /** The first steps: nothing outlives the runtime, nothing leaks into what is executed later, /proc is what it seems. */
 function beginSteps(fds: Descriptors): Step[] {
   const { call, when, fail } = serving("namespaces", "");
   const proc = slot("/proc");
   const status = slot("/proc status", 120);
   const genuine = label("/proc is procfs");
+  const root = slot("/proc inode", STAT_SIZE);
+  const whole = label("/proc is the root of it");
   return [
     call("close_range", [fds.sync, ALL32, CLOSE_RANGE_CLOEXEC]),
     call("prctl", [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0]),
@@ -129,6 +141,11 @@ function beginSteps(fds: Descriptors): Step[] {
     when({ slot: status, mask: ALL32, value: PROC_SUPER_MAGIC }, genuine),
     fail(ENOTDIR, "/proc is not a procfs"),
     mark(genuine),
+    // Not a part of it that somebody mounted there: its root is inode 1.
+    call("newfstatat", [proc, "", addressOf(root), AT_EMPTY_PATH]),
+    when({ slot: root, offset: 8, mask: ALL32, value: PROC_ROOT_INO }, whole),
+    fail(ENOTDIR, "/proc is not the root of a procfs"),
+    mark(whole),
     call("dup3", [proc, fds.proc, O_CLOEXEC]),
     call("close", [proc]),
   ];

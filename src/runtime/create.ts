@@ -1,20 +1,16 @@
 import { locateCgroup, prepareCgroup } from "../cgroups/cgroup.ts";
 import { type Cgroup, undoCgroup } from "../cgroups/create.ts";
-import { BerthError, messageOf } from "../errors.ts";
+import { messageOf } from "../errors.ts";
 import { runHooks } from "../hooks/run.ts";
-import { CAP_MKNOD, O_DIRECTORY, O_PATH, PROC_SUPER_MAGIC, SIGKILL } from "../linux/constants.ts";
+import { CAP_MKNOD, SIGKILL } from "../linux/constants.ts";
 import { absolute } from "../linux/directory.ts";
-import { open, rename, type Scope, scoped, writeAtomically } from "../linux/file.ts";
+import { rename, type Scope, scoped, writeAtomically } from "../linux/file.ts";
 import { effectiveIds, hasCapability, processStat, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
 import { listenAt, pathThrough, sendDescriptor, socketPair } from "../linux/socket.ts";
 import { openExecutor, type Spawned, sealedMemfd, spawn } from "../linux/spawn.ts";
-import { fileSystemOf } from "../linux/status.ts";
-import { idMapSteps } from "../namespaces/id-maps.ts";
 import { closeNamespaces, openNamespaces } from "../namespaces/namespaces.ts";
-import { slot } from "../plan/build.ts";
 import { type Encoded, encode } from "../plan/encode.ts";
-import { perform } from "../plan/perform.ts";
-import { schedulingSteps } from "../process/scheduling.ts";
+import { callerLimit } from "../process/limits.ts";
 import { inspectStdio } from "../process/stdio.ts";
 import type { Spec } from "../spec/config.ts";
 import {
@@ -29,9 +25,10 @@ import {
   writeRecord,
 } from "../state/store.ts";
 import { type Bundle, locateRootfs, readBundle } from "./bundle.ts";
-import { callerLimit, checkPreserved } from "./caller.ts";
+import { checkPreserved } from "./caller.ts";
 import { type ContainerPlan, compile } from "./compile.ts";
 import { type ConsoleReceiver, checkTerminal, connectConsole, connectTo } from "./console.ts";
+import { performOn, stepsBeforeExecution, stepsBeforeStart } from "./init-actions.ts";
 import { release, serveUntilReady } from "./serve.ts";
 import { hookState } from "./status.ts";
 
@@ -167,6 +164,7 @@ function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Sc
     console,
   });
 
+  performOn(child.pid, stepsBeforeStart(spec));
   if (pidfdReceiver !== undefined) sendDescriptor(pidfdReceiver, child.pidfd, "standard");
   if (options.pidFile !== undefined) writeAtomically(absolute(options.pidFile), String(child.pid), 0o666);
   rename(START_SOCKET_CREATING, START_SOCKET, directory.fd);
@@ -219,36 +217,13 @@ function spawnInit(
     scope.drop(syncOfInit);
     making.record = { ...making.record, pid: child.pid, startTime: processStat(child.pid)?.startTime ?? 0 };
     writeRecord(making.directory, making.record);
-    prepareInit(spec, child, newUser);
+    performOn(child.pid, stepsBeforeExecution(spec, namespaces));
     // Until its id maps are there, it waits before it executes.
     if (newUser) release(sync);
     return { child, sync };
   } finally {
     closeNamespaces(joined);
   }
-}
-
-function prepareInit(spec: Spec, child: Spawned, newUser: boolean): void {
-  const pid = slot("pid");
-  const directory = slot("/proc/PID");
-  const steps = [
-    ...(newUser ? idMapSteps(spec.linux, directory) : []),
-    ...(spec.process === undefined ? [] : schedulingSteps(spec.process, pid, directory)),
-  ];
-  if (steps.length === 0) return;
-  scoped((scope) => {
-    const path = `/proc/${child.pid}`;
-    const fd = scope.keep(open(path, O_PATH | O_DIRECTORY));
-    // A write must not end up elsewhere: CVE-2025-52881.
-    if (fileSystemOf(fd) !== PROC_SUPER_MAGIC) throw new BerthError("proc", `"${path}" is not on a procfs`);
-    perform(
-      steps,
-      new Map([
-        [pid, child.pid],
-        [directory, fd],
-      ]),
-    );
-  });
 }
 
 /** Undoes a failed creation: process, cgroup, state; then the poststop hooks, as after any end (runtime.md "Lifecycle"). */

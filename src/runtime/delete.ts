@@ -1,5 +1,6 @@
-import { BerthError } from "../errors.ts";
+import { BerthError, messageOf } from "../errors.ts";
 import {
+  type ContainerRecord,
   closeState,
   doesNotExist,
   lock,
@@ -43,10 +44,22 @@ export async function remove(root: string, id: string, { force, warn }: DeleteOp
 /** Takes the container's lock. A create or start that holds it and hangs is ended with its container when forced to. */
 function acquire(directory: StateDirectory, force: boolean): boolean {
   if (force && !tryToLock(directory)) {
-    const record = readRecord(directory);
+    const record = readIfSound(directory, () => {});
     if (record !== undefined) killAll(record);
   }
   return lock(directory);
+}
+
+function readIfSound(
+  directory: StateDirectory,
+  warn: (message: string) => void,
+): ContainerRecord | undefined {
+  try {
+    return readRecord(directory);
+  } catch (error) {
+    warn(`${messageOf(error)}: its processes and its cgroup, if any are left, are not known`);
+    return undefined;
+  }
 }
 
 async function removeLocked(
@@ -54,9 +67,9 @@ async function removeLocked(
   force: boolean,
   warn: (message: string) => void,
 ): Promise<void> {
-  const record = readRecord(directory);
+  const record = force ? readIfSound(directory, warn) : readRecord(directory);
   if (record === undefined) {
-    // A create that was killed right after it made the directory.
+    // A create that was killed right after it made the directory, or a state that nobody can read any more.
     removeState(directory);
     return;
   }

@@ -1,20 +1,20 @@
 import { cgroupSteps, locateCgroup } from "../cgroups/cgroup.ts";
 import { hasCode } from "../errors.ts";
 import { hookSteps } from "../hooks/run.ts";
-import { idMapSteps } from "../namespaces/id-maps.ts";
+import { CAP_MKNOD } from "../linux/constants.ts";
+import { hasCapability } from "../linux/process.ts";
 import type { NamespacePlan } from "../namespaces/namespaces.ts";
-import { slot } from "../plan/build.ts";
 import { showNumber } from "../plan/constant-names.ts";
 import { type Action, type ExplainedGroup, explainPlan, type Part } from "../plan/explain.ts";
 import type { Descriptors } from "../plan/protocol.ts";
 import type { Step } from "../plan/step.ts";
-import { schedulingSteps } from "../process/scheduling.ts";
+import { callerLimit } from "../process/limits.ts";
 import { inspectStdio } from "../process/stdio.ts";
 import type { HookName, Spec } from "../spec/config.ts";
 import { type Bundle, locateRootfs, readBundle } from "./bundle.ts";
-import { callerLimit } from "./caller.ts";
 import { compile } from "./compile.ts";
 import type { CreateOptions } from "./create.ts";
+import { stepsBeforeExecution, stepsBeforeStart } from "./init-actions.ts";
 
 /** What `explain` is asked for: that part of `create`'s options of which the Plan depends. */
 export type ExplainOptions = Pick<
@@ -49,13 +49,14 @@ export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]
     { by: "berth", steps: cgroup === null ? [] : cgroupSteps(spec, cgroup, { rootless: false }) },
     {
       by: "berth",
-      steps: [...startActions(plan.namespaces, cgroup?.path), ...preparation(spec, plan.namespaces)],
+      steps: [...startActions(plan.namespaces, cgroup?.path), ...stepsBeforeExecution(spec, plan.namespaces)],
     },
     { by: "init", steps: beforeHooks },
     ...hooks("prestart", "on the host"),
     ...hooks("createRuntime", "on the host"),
     ...hooks("createContainer", "in the container's namespaces"),
     { by: "init", steps: afterHooks },
+    { by: "berth", steps: stepsBeforeStart(spec) },
     ...hooks("startContainer", "in the container, at start"),
     ...hooks("poststart", "on the host, after start"),
     ...hooks("poststop", "on the host, after delete"),
@@ -90,15 +91,6 @@ function startActions({ joined, cloneFlags }: NamespacePlan, cgroup: string | un
       "linux.namespaces",
       `start init: clone3 with ${showNumber(cloneFlags, { flags: ["CLONE_NEW*"] })}${into}, then execute the sealed executor`,
     ),
-  ];
-}
-
-/** What the runtime does to init from outside, before init's own Plan goes on. */
-function preparation(spec: Spec, { created }: NamespacePlan): Step[] {
-  const directory = slot("/proc/PID");
-  return [
-    ...(created.has("user") ? idMapSteps(spec.linux, directory) : []),
-    ...(spec.process === undefined ? [] : schedulingSteps(spec.process, slot("pid"), directory)),
   ];
 }
 

@@ -65,8 +65,7 @@ function becomeSubreaper(): void {
 /** Waits for init, reaping whatever other children end before: orphans of a container that shares berth's pid namespace. */
 function awaitInit({ child, record }: Created): number {
   if (record.ownPidNamespace) {
-    const exit = waitPidfd(child.pidfd);
-    return exit === undefined ? 0 : exitStatus(exit);
+    return exitStatus(waitPidfd(child.pidfd));
   }
   for (;;) {
     const ended = waitAny(-1);

@@ -10,6 +10,7 @@ import { slot } from "../plan/build.ts";
 import type { Encoded } from "../plan/encode.ts";
 import { perform } from "../plan/perform.ts";
 import { MESSAGE_SIZE, REQUEST, type Request } from "../plan/protocol.ts";
+import { HOME_SIZE } from "../process/exec.ts";
 import { homeEntry } from "../process/home.ts";
 import { rlimitSteps } from "../process/limits.ts";
 import { copyUp } from "../rootfs/copy-up.ts";
@@ -71,7 +72,9 @@ function serve(creation: Creation, request: Exclude<Request, { kind: "ready" }>)
       return DONE;
     case "copy-up":
       withDescriptor(pidfdGetfd(child.pidfd, request.from), (from) =>
-        withDescriptor(pidfdGetfd(child.pidfd, request.to), (to) => copyUp(from, to, containerRoot(creation))),
+        withDescriptor(pidfdGetfd(child.pidfd, request.to), (to) =>
+          copyUp(from, to, containerRoot(creation)),
+        ),
       );
       return DONE;
     case "mounted":
@@ -83,7 +86,7 @@ function serve(creation: Creation, request: Exclude<Request, { kind: "ready" }>)
       return DONE;
     }
     case "home":
-      return new TextEncoder().encode(`${root((fd) => homeEntry(fd, request.uid))}\0`);
+      return new TextEncoder().encode(`${root((fd) => homeEntry(fd, request.uid, HOME_SIZE))}\0`);
     case "console": {
       const master = pidfdGetfd(child.pidfd, plan.descriptors.console);
       if (creation.console === undefined) close(master);
@@ -130,7 +133,7 @@ function endedEarly({ child }: Creation): BerthError {
   const failure = child.failure();
   if (failure !== undefined) return failure;
   const exit = waitPidfd(child.pidfd, WNOWAIT);
-  if (exit?.kind === "signaled") {
+  if (exit.kind === "signaled") {
     return new BerthError(
       "init-killed",
       `the container's init was killed by signal ${exit.signal} while it was set up`,
@@ -141,6 +144,6 @@ function endedEarly({ child }: Creation): BerthError {
   }
   return new BerthError(
     "init-ended",
-    `the container's init ended with status ${exit?.status ?? "?"} while it was set up`,
+    `the container's init ended with status ${exit.status} while it was set up`,
   );
 }

@@ -84,10 +84,10 @@ export function doesNotExist(id: string): BerthError {
 export function reserve(root: string, id: string): StateDirectory {
   checkId(id);
   const path = `${root}/${id}`;
-  let made = tryMkdir(path, 0o711);
+  let made = tryMkdir(path, 0o700);
   if (made === -ENOENT) {
-    mkdirAll(root, 0o711);
-    made = tryMkdir(path, 0o711);
+    mkdirAll(root, 0o700);
+    made = tryMkdir(path, 0o700);
   }
   if (made === -EEXIST) {
     throw new BerthError("container-exists", `container "${id}": container with given ID already exists`, {

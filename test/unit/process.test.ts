@@ -414,28 +414,28 @@ describe("stdio", () => {
   const file = { null: false, uid: 0 };
 
   test("the host's /dev/null is never given away", () => {
-    expect(ownerSteps([host, host, host], 1000, false)).toEqual([]);
-    expect(calls(ownerSteps([host, file, host], 1000, false)).map(({ args }) => args)).toEqual([
+    expect(ownerSteps([host, host, host], 1000, 1000, false)).toEqual([]);
+    expect(calls(ownerSteps([host, file, host], 1000, 1000, false)).map(({ args }) => args)).toEqual([
       [1, 1000, -1],
     ]);
     // Nothing is known of a descriptor that was not looked at.
-    expect(ownerSteps([], 1000, false)).toEqual([]);
+    expect(ownerSteps([], 1000, 1000, false)).toEqual([]);
   });
 
   test("what root owns, or the user already, is left alone", () => {
-    expect(ownerSteps([file, file, file], 0, false)).toEqual([]);
-    expect(calls(ownerSteps([{ null: false, uid: 1000 }, file, file], 1000, false))).toHaveLength(2);
+    expect(ownerSteps([file, file, file], 0, 0, false)).toEqual([]);
+    expect(calls(ownerSteps([{ null: false, uid: 1000 }, file, file], 1000, 1000, false))).toHaveLength(2);
   });
 
   test("an owner that cannot be changed stays", () => {
-    for (const step of calls(ownerSteps([file, file, file], 1000, false))) {
+    for (const step of calls(ownerSteps([file, file, file], 1000, 1000, false))) {
       expect(step.call).toBe("fchown");
       expect(tolerated(step)).toEqual({ [EPERM]: "next", [EINVAL]: "next", [EROFS]: "next" });
     }
   });
 
   test("with a terminal, the terminal is given to the user, whatever berth's own stdio is", () => {
-    expect(calls(ownerSteps([host, host, host], 1000, true)).map(({ args }) => args)).toEqual([
+    expect(calls(ownerSteps([host, host, host], 1000, 1000, true)).map(({ args }) => args)).toEqual([
       [0, 1000, -1],
     ]);
   });

@@ -1,0 +1,49 @@
+import { BerthError } from "../errors.ts";
+import { O_DIRECTORY, O_PATH, PROC_SUPER_MAGIC } from "../linux/constants.ts";
+import { open, scoped } from "../linux/file.ts";
+import { fileSystemOf } from "../linux/status.ts";
+import { idMapSteps } from "../namespaces/id-maps.ts";
+import type { NamespacePlan } from "../namespaces/namespaces.ts";
+import { slot } from "../plan/build.ts";
+import { perform } from "../plan/perform.ts";
+import type { Step } from "../plan/step.ts";
+import { schedulingSteps } from "../process/scheduling.ts";
+import type { Spec } from "../spec/config.ts";
+
+/*
+ * What the runtime does to init from outside, because only it has the right to.
+ */
+
+const pid = slot("pid");
+const directory = slot("/proc/PID");
+
+/** Before init executes: the id maps, without which it would have no capability afterwards. */
+export function stepsBeforeExecution(spec: Spec, { created }: NamespacePlan): Step[] {
+  return created.has("user") ? idMapSteps(spec.linux, directory) : [];
+}
+
+/**
+ * Once init is ready: oom_score_adj, scheduler, I/O priority. Not before it has executed: until then it shares its memory with
+ * the runtime, and the kernel gives an oom_score_adj to all who do.
+ */
+export function stepsBeforeStart(spec: Spec): Step[] {
+  return spec.process === undefined ? [] : schedulingSteps(spec.process, pid, directory);
+}
+
+/** Performs such steps on a process. @throws BerthError */
+export function performOn(process: number, steps: readonly Step[]): void {
+  if (steps.length === 0) return;
+  scoped((scope) => {
+    const path = `/proc/${process}`;
+    const fd = scope.keep(open(path, O_PATH | O_DIRECTORY));
+    // A write must not end up elsewhere: CVE-2025-52881.
+    if (fileSystemOf(fd) !== PROC_SUPER_MAGIC) throw new BerthError("proc", `"${path}" is not on a procfs`);
+    perform(
+      steps,
+      new Map([
+        [pid, process],
+        [directory, fd],
+      ]),
+    );
+  });
+}
