@@ -1,5 +1,6 @@
 // Brings a fresh Debian or Ubuntu machine to where berth can be built, tested and run, and does nothing on one that is there.
 // Called by the scripts of package.json. Plain Node: it runs before anything is installed.
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { buildRootfs, findStaticBusybox } from "./rootfs.mjs";
 import { attempt, find, giveUp, isDone, perform, root, run, say } from "./stage.mjs";
@@ -21,7 +22,7 @@ const engineOptions = [
   "--minify",
   "--bytecode",
   "--format=esm",
-  // Each command loads its own part of the bundle, and zod only with a config.json that is wrong.
+  // Keeps apart what scripts/bundle.ts has bundled for each command.
   "--splitting",
   // A verb is over before a compiled function pays off; the compiler's threads alone cost a start 3 ms.
   "--compile-jit-policy=1000",
@@ -67,7 +68,7 @@ const stages = [
     name: "engine",
     title: "compiling the engine",
     needs: [],
-    inputs: () => [`${root}src`, `${root}package-lock.json`],
+    inputs: () => [`${root}src`, `${root}scripts/bundle.ts`, `${root}package-lock.json`],
     salt: engineOptions.join(" "),
     outputs: [`${libexec}/berth`],
     make: compileEngine,
@@ -169,14 +170,26 @@ function installNodeModules() {
 
 function compileEngine() {
   mkdirSync(libexec, { recursive: true });
+  const bundles = `${root}dist/.bundle`;
+  rmSync(bundles, { recursive: true, force: true });
+  const cannot = "cannot compile the engine";
+  run(bun, ["scripts/bundle.ts", bundles, commit()], cannot);
   // Under another name first: the engine in place may be running.
   const made = `${libexec}/.berth.${process.pid}`;
   try {
-    run(bun, ["build", "src/main.ts", ...engineOptions, "--outfile", made], "cannot compile the engine");
+    run(bun, ["build", `${bundles}/main.js`, ...engineOptions, "--outfile", made], cannot);
     renameSync(made, `${libexec}/berth`);
   } finally {
     rmSync(made, { force: true });
   }
+}
+
+/** The commit that is built, for --version; a copy without history has none. */
+function commit() {
+  const { status, stdout } = spawnSync("git", ["-C", root, "rev-parse", "--short", "HEAD"], {
+    encoding: "utf8",
+  });
+  return status === 0 ? stdout.trim() : "unknown";
 }
 
 checkMachine();

@@ -13,8 +13,8 @@ export interface ErrorDetail {
  * berth's own ("invalid-config", "container-exists").
  */
 export class BerthError extends Error {
-  readonly code: string;
-  readonly hint: string | undefined;
+  declare readonly code: string;
+  declare readonly hint: string | undefined;
 
   constructor(code: string, message: string, detail: ErrorDetail = {}) {
     super(message, "cause" in detail ? { cause: detail.cause } : undefined);
@@ -24,9 +24,14 @@ export class BerthError extends Error {
   }
 }
 
+/** Whether `error` is a {@link BerthError}. By its name: what is loaded with import() has a class of its own, see scripts/bundle.ts. */
+export function isBerthError(error: unknown): error is BerthError {
+  return error instanceof Error && error.name === "BerthError";
+}
+
 /** Whether `error` is a {@link BerthError} with this code. */
 export function hasCode(error: unknown, code: string): error is BerthError {
-  return error instanceof BerthError && error.code === code;
+  return isBerthError(error) && error.code === code;
 }
 
 /** What went wrong, for a message of one line. */

@@ -45,10 +45,16 @@ type Decision = "allow" | "deny";
 
 /** Puts instructions (struct bpf_insn) one after the other; jumps to the two exits are resolved when both are there. */
 class Assembler {
-  private readonly words: number[] = [];
-  private readonly jumps: { at: number; to: Decision }[] = [];
+  declare private readonly words: number[];
+  declare private readonly jumps: { at: number; to: Decision }[];
   /** In instructions. */
-  private length = 0;
+  declare private length: number;
+
+  constructor() {
+    this.words = [];
+    this.jumps = [];
+    this.length = 0;
+  }
 
   add(opcode: number, to = 0, value = 0, from = 0, offset = 0): void {
     this.words.push(opcode | (to << 8) | (from << 12) | (offset << 16), value);

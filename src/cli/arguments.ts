@@ -109,10 +109,8 @@ function findOption(options: Options, word: string): [name: string, option: Opti
   );
 }
 
-const BOOLEANS: Readonly<Record<string, boolean>> = {
-  ...Object.fromEntries(["1", "t", "T", "true", "TRUE", "True"].map((text) => [text, true])),
-  ...Object.fromEntries(["0", "f", "F", "false", "FALSE", "False"].map((text) => [text, false])),
-};
+const TRUE: readonly string[] = ["1", "t", "T", "true", "TRUE", "True"];
+const FALSE: readonly string[] = ["0", "f", "F", "false", "FALSE", "False"];
 
 function parseValue(
   name: string,
@@ -122,8 +120,8 @@ function parseValue(
   switch (option.kind) {
     case "flag": {
       if (text === undefined) return true;
-      const value = BOOLEANS[text];
-      if (value !== undefined) return value;
+      if (TRUE.includes(text)) return true;
+      if (FALSE.includes(text)) return false;
       throw usageError(`invalid boolean value ${JSON.stringify(text)} for -${name}: parse error`);
     }
     case "count":

@@ -1,6 +1,8 @@
 import { BerthError } from "../errors.ts";
+import { exit } from "../linux/process.ts";
 import { type Options, type Parsed, parseArguments } from "./arguments.ts";
-import type { Globals } from "./globals.ts";
+import { GLOBAL_OPTIONS, type Globals, globalsOf, logOf } from "./globals.ts";
+import { PLAIN_LOG } from "./log.ts";
 
 /** What help shows of a command. */
 export interface CommandText {
@@ -34,24 +36,55 @@ type Outcome = number | undefined;
 /** A command, ready to be called. */
 export interface Command extends CommandText {
   /**
-   * Carries out the command with the arguments that follow its name.
-   * @returns the exit status, or "help" when that was asked for
-   * @throws BerthError "usage" or "argument-count" for a mistake in `argv`, and what the command itself throws
+   * Carries out a whole command line, from the options before the command on, and ends the process. What goes wrong is printed.
+   * @param argv the arguments of berth
    */
-  execute(argv: readonly string[], globals: Globals): Promise<number | "help">;
+  main(argv: readonly string[]): Promise<never>;
 }
 
 /** Makes a command of its parts. */
 export function defineCommand<T extends Options>(definition: Definition<T>): Command {
   return {
     ...definition,
-    async execute(argv, globals) {
-      const parsed = parseArguments(definition.options, argv, definition.stopAtPositional ?? false);
-      if (parsed.help) return "help";
-      checkCount(definition, parsed.positionals.length);
-      return (await definition.run({ ...parsed, globals })) ?? 0;
-    },
+    // At once, without the engine's own clean-up: there is nothing left that it could lose.
+    main: async (argv) => exit(await execute(definition, argv)),
   };
+}
+
+/** @returns the exit status */
+async function execute<T extends Options>(
+  definition: Definition<T>,
+  argv: readonly string[],
+): Promise<number> {
+  let log = PLAIN_LOG;
+  let own = false;
+  try {
+    const parsed = parseArguments(GLOBAL_OPTIONS, argv, true);
+    log = logOf(parsed.values);
+    if (parsed.values.version && !parsed.help) {
+      (await import("./version.ts")).printVersion();
+      return 0;
+    }
+    if (parsed.help) {
+      await (await import("./help.ts")).printOverview();
+      return 0;
+    }
+    const globals = globalsOf(parsed, log);
+    own = true;
+    const rest = parseArguments(
+      definition.options,
+      parsed.positionals.slice(1),
+      definition.stopAtPositional ?? false,
+    );
+    if (rest.help) {
+      (await import("./help.ts")).printCommandHelp(definition);
+      return 0;
+    }
+    checkCount(definition, rest.positionals.length);
+    return (await definition.run({ ...rest, globals })) ?? 0;
+  } catch (error) {
+    return (await import("./failure.ts")).reportFailure(error, log, own ? definition : undefined);
+  }
 }
 
 function checkCount(

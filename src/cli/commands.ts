@@ -1,8 +1,7 @@
-import { BerthError } from "../errors.ts";
 import type { Command } from "./command.ts";
 
 /** How to load each command: only the one that was asked for is. */
-export const COMMANDS = {
+export const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
   create: () => import("./create.ts"),
   delete: () => import("./delete.ts"),
   explain: () => import("./explain.ts"),
@@ -17,18 +16,32 @@ export const COMMANDS = {
   state: () => import("./state.ts"),
   help: () => import("./help.ts"),
   h: () => import("./help.ts"),
-} as const satisfies Readonly<Record<string, () => Promise<{ readonly command: Command }>>>;
+};
 
-/** Loads a command. @throws BerthError "unknown-command" */
-export async function loadCommand(name: string): Promise<Command> {
-  if (isCommand(name)) return (await COMMANDS[name]()).command;
-  const { nearest } = await import("../spec/nearest.ts");
-  const near = nearest(name, Object.keys(COMMANDS));
-  throw new BerthError("unknown-command", `unknown command ${JSON.stringify(name)}`, {
-    hint: near === undefined ? '"berth help" lists the commands' : `did you mean "berth ${near}"?`,
-  });
+/** The options before the command that take a value: what follows one is not the command. */
+export const GLOBAL_TEXT_OPTIONS: readonly string[] = [
+  "log",
+  "log-format",
+  "log-level",
+  "root",
+  "cgroup-manager",
+  "rootless",
+];
+
+/** Loads the command that a command line names; the one that answers for berth as a whole when it names none that there is. */
+export async function loadCommand(argv: readonly string[]): Promise<Command> {
+  const name = commandWord(argv);
+  const load = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  return (await (load ?? (() => import("./general.ts")))()).command;
 }
 
-function isCommand(name: string): name is keyof typeof COMMANDS {
-  return Object.hasOwn(COMMANDS, name);
+/** The first argument that is neither an option nor the value of one; see parseArguments for their forms. */
+export function commandWord(argv: readonly string[]): string | undefined {
+  for (let i = 0; i < argv.length; i++) {
+    const word = argv[i] as string;
+    if (word === "--") return argv[i + 1];
+    if (!word.startsWith("-") || word === "-") return word;
+    if (GLOBAL_TEXT_OPTIONS.includes(word.startsWith("--") ? word.slice(2) : word.slice(1))) i++;
+  }
+  return undefined;
 }

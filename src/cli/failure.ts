@@ -1,6 +1,6 @@
-import { BerthError, hasCode, messageOf } from "../errors.ts";
+import { hasCode, isBerthError, messageOf } from "../errors.ts";
 import { writeAll } from "../linux/file.ts";
-import type { Command } from "./command.ts";
+import type { CommandText } from "./command.ts";
 import { commandHelp, overview } from "./help.ts";
 import type { Log } from "./log.ts";
 import { print } from "./output.ts";
@@ -13,7 +13,11 @@ const UNKNOWN_COMMAND = 3;
  * @param command the one whose arguments were read, if it came that far: a mistake in them is answered with its help
  * @returns the exit status
  */
-export async function reportFailure(error: unknown, log: Log, command: Command | undefined): Promise<number> {
+export async function reportFailure(
+  error: unknown,
+  log: Log,
+  command: CommandText | undefined,
+): Promise<number> {
   if (hasCode(error, "argument-count")) await showUsage(".", command);
   if (hasCode(error, "usage"))
     await showUsage(`${command === undefined ? "." : ":"} ${error.message}`, command);
@@ -30,7 +34,7 @@ export async function reportFailure(error: unknown, log: Log, command: Command |
   return hasCode(error, "unknown-command") ? UNKNOWN_COMMAND : 1;
 }
 
-async function showUsage(what: string, command: Command | undefined): Promise<void> {
+async function showUsage(what: string, command: CommandText | undefined): Promise<void> {
   const help = command === undefined ? await overview() : commandHelp(command);
   try {
     print(`Incorrect Usage${what}\n\n${help}`);
@@ -40,7 +44,7 @@ async function showUsage(what: string, command: Command | undefined): Promise<vo
 }
 
 function describe(error: unknown): { message: string; hint: string | undefined } {
-  if (error instanceof BerthError) return error;
+  if (isBerthError(error)) return error;
   return {
     message: `internal error: ${messageOf(error)}`,
     hint: "this is a mistake in berth: please report it with what --debug says",

@@ -1,6 +1,7 @@
+import { BerthError } from "../errors.ts";
 import type { Option, Options } from "./arguments.ts";
 import { type Command, type CommandText, defineCommand } from "./command.ts";
-import { COMMANDS, loadCommand } from "./commands.ts";
+import { COMMANDS } from "./commands.ts";
 import { GLOBAL_OPTIONS } from "./globals.ts";
 import { print } from "./output.ts";
 import { alignColumns } from "./table.ts";
@@ -13,14 +14,28 @@ export const command: Command = defineCommand({
   options: {},
   takes: [0, 1],
   async run({ positionals: [name] }) {
-    print(name === undefined ? await overview() : commandHelp(await loadCommand(name)));
+    if (name === undefined) return printOverview();
+    const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+    if (load === undefined)
+      throw new BerthError("unknown-command", `unknown command ${JSON.stringify(name)}`);
+    printCommandHelp((await load()).command);
   },
 });
 
+/** Prints help for berth as a whole. */
+export async function printOverview(): Promise<undefined> {
+  print(await overview());
+}
+
+/** Prints help for one command. */
+export function printCommandHelp(text: CommandText): void {
+  print(commandHelp(text));
+}
+
 /** Help for berth as a whole. */
 export async function overview(): Promise<string> {
-  const names = Object.keys(COMMANDS).filter((name) => name !== "h");
-  const commands = await Promise.all(names.map((name) => loadCommand(name)));
+  const loads = Object.entries(COMMANDS).filter(([name]) => name !== "h");
+  const commands = await Promise.all(loads.map(async ([, load]) => (await load()).command));
   return sections([
     ["NAME", "berth - run containers from OCI bundles"],
     ["USAGE", "berth [global options] command [command options] [arguments...]"],

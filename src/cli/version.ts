@@ -1,7 +1,7 @@
 import { version } from "../../package.json";
 import { print } from "./output.ts";
 
-/** Replaced when the engine is compiled, see scripts/setup.mjs. */
+/** Replaced when the engine is compiled, see scripts/bundle.ts. */
 declare const BERTH_COMMIT: string | undefined;
 
 /** Prints what `berth --version` does; Docker and containerd read the first three lines. */

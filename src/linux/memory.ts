@@ -72,7 +72,7 @@ export const at = {
 
 /** Writes a 64-bit little-endian number without a BigInt; a negative one as two's complement. */
 export function setU64(view: DataView, offset: number, value: number): void {
-  const high = Math.floor(value / 0x1_0000_0000);
-  view.setUint32(offset, value - high * 0x1_0000_0000, true);
-  view.setUint32(offset + 4, high >>> 0, true);
+  const low = value >>> 0;
+  view.setUint32(offset, low, true);
+  view.setUint32(offset + 4, ((value - low) / 0x1_0000_0000) >>> 0, true);
 }

@@ -1,4 +1,4 @@
-import { BerthError } from "../errors.ts";
+import { hasCode } from "../errors.ts";
 import { LINUX_CAPABILITY_VERSION_3, P_PIDFD, WEXITED } from "./constants.ts";
 import { check, EINTR, ESRCH, systemError } from "./errno.ts";
 import { close, readTextIfThere } from "./file.ts";
@@ -117,7 +117,7 @@ export function processStat(pid: number): ProcessStat | undefined {
     text = readTextIfThere(`/proc/${pid}/stat`);
   } catch (error) {
     // A process that goes away between open and read answers ESRCH.
-    if (error instanceof BerthError && error.code === "ESRCH") return undefined;
+    if (hasCode(error, "ESRCH")) return undefined;
     throw error;
   }
   if (text === undefined) return undefined;

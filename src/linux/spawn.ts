@@ -148,7 +148,8 @@ export function spawn(request: SpawnRequest): Spawned {
     view.setUint32(JOIN + 8 * i + 4, type, true);
   });
   // The child places them one by one: a source below the highest target could be overwritten before its turn.
-  const above = 1 + Math.max(...request.descriptors.map(({ to }) => to));
+  let above = 0;
+  for (const { to } of request.descriptors) if (to >= above) above = to + 1;
   const sources = request.descriptors.map(({ from, to }, i) => {
     const source = duplicate(from, above);
     view.setInt32(FDS + 8 * i, source, true);

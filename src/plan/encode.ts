@@ -61,7 +61,7 @@ export function encode(plan: readonly Step[], report = -1): Encoded {
     );
   }
   for (let slotSpace = SLOTS; ; slotSpace *= 4) {
-    const data = new Data(slotSpace);
+    const data = newData(slotSpace);
     const code: number[] = [];
     for (let i = 0; i < steps.length; i++) encodeStep(code, steps[i] as RunStep, i, data, targets);
     if (data.slotsUsed > slotSpace) continue;
@@ -78,90 +78,92 @@ export function encode(plan: readonly Step[], report = -1): Encoded {
 }
 
 /** The Plan's data: each slot, struct and string once. */
-class Data {
-  /** Offset 0 means "nowhere" in a step, so no slot lies there. */
-  slotsUsed = 8;
-  /** Structs and bytes, after the slots. */
-  readonly words: number[] = [];
-  /** All strings, each with its NUL, one code unit a byte. */
-  text = "";
-  ascii = true;
-  readonly relocations: number[] = [];
-  readonly places = new Map<Slot | Struct | Bytes, number>();
-  readonly textPlaces = new Map<string, number>();
-
+interface Data {
   readonly slotSpace: number;
+  slotsUsed: number;
+  /** Structs and bytes, after the slots. */
+  readonly words: number[];
+  /** All strings, each with its NUL, one code unit a byte. */
+  text: string;
+  ascii: boolean;
+  readonly relocations: number[];
+  readonly places: Map<Slot | Struct | Bytes, number>;
+  readonly textPlaces: Map<string, number>;
+}
 
-  constructor(slotSpace: number) {
-    this.slotSpace = slotSpace;
+function newData(slotSpace: number): Data {
+  return {
+    slotSpace,
+    // Offset 0 means "nowhere" in a step, so no slot lies there.
+    slotsUsed: 8,
+    words: [],
+    text: "",
+    ascii: true,
+    relocations: [],
+    places: new Map(),
+    textPlaces: new Map(),
+  };
+}
+
+function textPlace(data: Data, value: string): number {
+  let place = data.textPlaces.get(value);
+  if (place !== undefined) return place;
+  place = data.text.length;
+  data.textPlaces.set(value, place);
+  data.text += `${NOT_ASCII.test(value) ? asBytes(data, value) : value}\0`;
+  return place;
+}
+
+/** The UTF-8 bytes of a string as code units. */
+function asBytes(data: Data, value: string): string {
+  data.ascii = false;
+  return String.fromCharCode(...new TextEncoder().encode(value));
+}
+
+function placeOf(data: Data, value: Slot | Struct | Bytes): number {
+  let place = data.places.get(value);
+  if (place !== undefined) return place;
+  if (value.kind === "slot") {
+    place = data.slotsUsed;
+    data.slotsUsed += (value.size + 7) & ~7;
+  } else {
+    place = value.kind === "bytes" ? addBytes(data, value) : addStruct(data, value);
   }
+  data.places.set(value, place);
+  return place;
+}
 
-  textPlace(value: string): number {
-    let place = this.textPlaces.get(value);
-    if (place !== undefined) return place;
-    place = this.text.length;
-    this.textPlaces.set(value, place);
-    this.text += `${NOT_ASCII.test(value) ? this.asBytes(value) : value}\0`;
-    return place;
+function addBytes({ words, slotSpace }: Data, { bytes }: Bytes): number {
+  const at = words.length;
+  for (let i = 0; i < bytes.length; i += 4) {
+    const [a = 0, b = 0, c = 0, d = 0] = [bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]];
+    words.push((a | (b << 8) | (c << 16) | (d << 24)) >>> 0);
   }
+  if (words.length % 2 === 1) words.push(0);
+  return slotSpace + 4 * at;
+}
 
-  /** The UTF-8 bytes of a string as code units. */
-  private asBytes(value: string): string {
-    this.ascii = false;
-    return String.fromCharCode(...new TextEncoder().encode(value));
-  }
-
-  place(value: Slot | Struct | Bytes): number {
-    const known = this.places.get(value);
-    if (known !== undefined) return known;
-    let place: number;
-    if (value.kind === "slot") {
-      place = this.slotsUsed;
-      this.slotsUsed += (value.size + 7) & ~7;
+function addStruct(data: Data, { size, fields }: Struct): number {
+  const { words } = data;
+  const at = words.length;
+  for (let i = 0; i < size; i += 8) words.push(0, 0);
+  const place = data.slotSpace + 4 * at;
+  for (const field of fields) {
+    const word = at + (field.offset >> 2);
+    if ("pointer" in field) {
+      const { pointer } = field;
+      const text = typeof pointer === "string";
+      words[word] = text ? textPlace(data, pointer) : placeOf(data, pointer);
+      data.relocations.push(place + field.offset + (text ? INTO_TEXT : 0));
+    } else if (field.size >= 4) {
+      words[word] = low(field.value);
+      if (field.size === 8) words[word + 1] = high(field.value);
     } else {
-      place = value.kind === "bytes" ? this.addBytes(value) : this.addStruct(value);
+      const mask = field.size === 2 ? 0xffff : 0xff;
+      words[word] = ((words[word] ?? 0) | ((field.value & mask) << (8 * (field.offset & 3)))) >>> 0;
     }
-    this.places.set(value, place);
-    return place;
   }
-
-  private addBytes({ bytes }: Bytes): number {
-    const at = this.words.length;
-    for (let i = 0; i < bytes.length; i += 4) {
-      this.words.push(
-        ((bytes[i] ?? 0) |
-          ((bytes[i + 1] ?? 0) << 8) |
-          ((bytes[i + 2] ?? 0) << 16) |
-          ((bytes[i + 3] ?? 0) << 24)) >>>
-          0,
-      );
-    }
-    if (this.words.length % 2 === 1) this.words.push(0);
-    return this.slotSpace + 4 * at;
-  }
-
-  private addStruct({ size, fields }: Struct): number {
-    const { words } = this;
-    const at = words.length;
-    for (let i = 0; i < size; i += 8) words.push(0, 0);
-    const place = this.slotSpace + 4 * at;
-    for (const field of fields) {
-      const word = at + (field.offset >> 2);
-      if ("pointer" in field) {
-        const { pointer } = field;
-        const text = typeof pointer === "string";
-        words[word] = text ? this.textPlace(pointer) : this.place(pointer);
-        this.relocations.push(place + field.offset + (text ? INTO_TEXT : 0));
-      } else if (field.size >= 4) {
-        words[word] = low(field.value);
-        if (field.size === 8) words[word + 1] = high(field.value);
-      } else {
-        const mask = field.size === 2 ? 0xffff : 0xff;
-        words[word] = ((words[word] ?? 0) | ((field.value & mask) << (8 * (field.offset & 3)))) >>> 0;
-      }
-    }
-    return place;
-  }
+  return place;
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the whole of ASCII
@@ -173,7 +175,8 @@ function low(value: number): number {
 }
 
 function high(value: number): number {
-  return value >= 0 && value < U32 ? 0 : Math.floor(value / U32) >>> 0;
+  // Exact for what a double holds: the rest by the lower half, so that the division has no remainder.
+  return value >= 0 && value < U32 ? 0 : ((value - (value >>> 0)) / U32) >>> 0;
 }
 
 function assemble(code: number[], data: Data, report: number, steps: number, dataAt: number): Uint8Array {
@@ -201,7 +204,7 @@ function encodeStep(
   if (step.kind === "call") encodeCall(code, step, index, data, targets);
   else if (step.kind === "branch") {
     const to = targetOf(step.to, index, targets);
-    const place = data.place(step.slot) + step.offset;
+    const place = placeOf(data, step.slot) + step.offset;
     const { mask, value } = step;
     code.push(step.not ? OP_UNLESS : OP_WHEN, to << 16, 0, 0, place, 0, low(mask), high(mask));
     code.push(low(value), high(value), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
@@ -217,7 +220,7 @@ function encodeCall(
 ): void {
   let kinds = 0;
   const at = code.length;
-  code.push(OP_CALL | (syscallNumber(call) << 16), 0, store === undefined ? 0 : data.place(store), 0);
+  code.push(OP_CALL | (syscallNumber(call) << 16), 0, store === undefined ? 0 : placeOf(data, store), 0);
   code.push(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   for (let n = 0; n < args.length; n++) {
     const value = args[n] as Value;
@@ -227,16 +230,16 @@ function encodeCall(
       if (value < 0 || value >= U32) code[word + 1] = high(value);
     } else if (typeof value === "string") {
       kinds |= TEXT << (2 * n);
-      code[word] = data.textPlace(value);
+      code[word] = textPlace(data, value);
     } else if (value.kind === "slot") {
       kinds |= LOAD << (2 * n);
-      code[word] = data.place(value);
+      code[word] = placeOf(data, value);
     } else if (value.kind === "address") {
       kinds |= ADDRESS << (2 * n);
-      code[word] = data.place(value.of) + (value.offset ?? 0);
+      code[word] = placeOf(data, value.of) + (value.offset ?? 0);
     } else {
       kinds |= ADDRESS << (2 * n);
-      code[word] = data.place(value);
+      code[word] = placeOf(data, value);
     }
   }
   code[at + 1] = kinds;

@@ -72,7 +72,7 @@ function userSteps(user: User, userNamespace: boolean): Step[] {
   const { call } = serving("identity", "process.user");
   const groups = serving("identity", "process.user.additionalGids");
   const hints = userNamespace ? { [EINVAL]: "the user namespace's mappings do not cover this id" } : {};
-  const list = new Uint8Array(Math.max(4, 4 * additionalGids.length));
+  const list = new Uint8Array(4 * (additionalGids.length || 1));
   const view = new DataView(list.buffer);
   additionalGids.forEach((id, i) => {
     view.setUint32(4 * i, id, true);

@@ -1,4 +1,4 @@
-import { BerthError } from "../errors.ts";
+import { BerthError, hasCode } from "../errors.ts";
 import { O_DIRECTORY, O_PATH } from "../linux/constants.ts";
 import { absolute } from "../linux/directory.ts";
 import { errnoText } from "../linux/errno.ts";
@@ -36,7 +36,7 @@ function readBundleFile(file: string, bundle: string): string {
   try {
     return readText(file);
   } catch (error) {
-    if (!(error instanceof BerthError) || error.code !== "ENOENT") throw error;
+    if (!hasCode(error, "ENOENT")) throw error;
     throw new BerthError("ENOENT", error.message, {
       hint: `"${bundle}" is no bundle without a config.json: "berth spec --bundle ${bundle}" writes one`,
       cause: error,

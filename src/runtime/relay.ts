@@ -1,4 +1,4 @@
-import { BerthError } from "../errors.ts";
+import { isBerthError } from "../errors.ts";
 import { POLLHUP, POLLIN, POLLOUT } from "../linux/constants.ts";
 import { EAGAIN } from "../linux/errno.ts";
 import { close, readSome, tryRead, tryWrite, writeAll } from "../linux/file.ts";
@@ -81,7 +81,7 @@ function show(master: number): boolean {
     writeAll(STDOUT, bytes);
   } catch (error) {
     // A reader that went away must not end the container.
-    if (!(error instanceof BerthError)) throw error;
+    if (!isBerthError(error)) throw error;
   }
   return true;
 }

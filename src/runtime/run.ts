@@ -43,7 +43,7 @@ export async function run(options: RunOptions): Promise<number> {
   closeState(directory);
   if (options.detach) return 0;
 
-  forwardSignals(child.pidfd, FORWARDED);
+  forwardSignals(child.pidfd, forwardedSignals());
   if (master !== undefined) relayTerminal(master, child.pidfd);
   const status = awaitInit(container);
   if (!options.keep) await remove(options.root, options.id, { force: true, warn: options.warn });
@@ -55,8 +55,13 @@ export async function run(options: RunOptions): Promise<number> {
  * are ignored by default), the unblockable, the faults of its own, SIGPWR, by which Bun's collector stops threads, and the
  * two that libc keeps for itself.
  */
-const KEPT = new Set([4, 5, 6, 7, 8, 9, 11, 17, 19, 23, 28, 30, 31, 32, 33]);
-const FORWARDED = Array.from({ length: 64 }, (_, i) => i + 1).filter((signal) => !KEPT.has(signal));
+const NOT_FORWARDED: readonly number[] = [4, 5, 6, 7, 8, 9, 11, 17, 19, 23, 28, 30, 31, 32, 33];
+
+function forwardedSignals(): number[] {
+  const signals: number[] = [];
+  for (let signal = 1; signal <= 64; signal++) if (!NOT_FORWARDED.includes(signal)) signals.push(signal);
+  return signals;
+}
 
 function becomeSubreaper(): void {
   check(syscall("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "become a subreaper");
