@@ -2,7 +2,7 @@
  * The executor: the container's first process. It runs the Plan that the runtime compiled, and reports the first step that
  * fails. It has no parser, no options, no allocation and no policy.
  *
- * Started as: "init" FD, where FD is the decimal number of the Plan's descriptor. No environment.
+ * Started as: "init" SYNC PLAN, the decimal numbers of its descriptors. The Plan is there once SYNC gives a byte. No environment.
  */
 #include "run.h"
 
@@ -30,11 +30,12 @@ void __attribute__((noreturn)) start(long *stack)
 	char **argv = (char **)(stack + 1);
 	struct header head, *plan;
 	struct failure failure;
+	char byte;
 	long fd;
 
-	if (stack[0] < 2)
+	if (stack[0] < 3 || sys(__NR_read, decimal(argv[1]), (long)&byte, 1, 0, 0, 0) != 1)
 		leave(2);
-	fd = decimal(argv[1]);
+	fd = decimal(argv[2]);
 	if (sys(__NR_pread64, fd, (long)&head, sizeof head, 0, 0, 0) != sizeof head || head.magic != MAGIC)
 		leave(2);
 	plan = (struct header *)sys(__NR_mmap, 0, head.size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);

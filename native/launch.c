@@ -1,8 +1,9 @@
 /*
  * What a user runs as "berth": it starts the engine, libexec/berth beside it.
  *
- * The engine is a Bun executable, and Bun obeys many variables of its environment (BUN_OPTIONS can load code) and raises
- * the soft limit of open files. So the engine gets only the variables listed here, and the caller's own limit beside them.
+ * The engine is a Bun executable, and Bun obeys many variables of its environment (BUN_OPTIONS can load code), raises the
+ * soft limit of open files, and marks what it inherits close-on-exec. So the engine gets only the variables listed here, and
+ * beside them the caller's own limit and how many descriptors follow stdio without a gap.
  */
 #include "arch.h"
 #include <linux/fcntl.h>
@@ -18,6 +19,7 @@ static const char *const kept[] = {
 
 static char engine[MAX_PATH];
 static char limits[64] = "BERTH_NOFILE=";
+static char inherited[32] = "BERTH_FDS=";
 static char *environment[MAX_VARIABLES];
 
 static int is_kept(const char *variable)
@@ -45,6 +47,13 @@ static char *append_number(char *to, uint64_t n)
 	return to;
 }
 
+static char *end_of(char *text)
+{
+	while (*text)
+		text++;
+	return text;
+}
+
 static void __attribute__((noreturn)) fail(const char *why)
 {
 	unsigned length = 0;
@@ -63,7 +72,7 @@ void __attribute__((noreturn)) start(long *stack)
 	uint64_t limit[2];
 	char *end;
 	int n = 0;
-	long length;
+	long length, following = 0;
 
 	length = sys(__NR_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)engine, MAX_PATH - (long)sizeof beside, 0, 0);
 	if (length <= 0)
@@ -73,17 +82,19 @@ void __attribute__((noreturn)) start(long *stack)
 	for (unsigned i = 0; i < sizeof beside; i++)
 		engine[(unsigned)length + i] = beside[i];
 
-	for (; *envp && n < MAX_VARIABLES - 2; envp++)
+	for (; *envp && n < MAX_VARIABLES - 3; envp++)
 		if (is_kept(*envp))
 			environment[n++] = *envp;
 	if (sys(__NR_prlimit64, 0, RLIMIT_NOFILE, 0, (long)limit, 0, 0) == 0) {
-		for (end = limits; *end; end++)
-			;
-		end = append_number(end, limit[0]);
+		end = append_number(end_of(limits), limit[0]);
 		*end++ = ':';
 		append_number(end, limit[1]);
 		environment[n++] = limits;
 	}
+	while (sys(__NR_fcntl, 3 + following, F_GETFD, 0, 0, 0, 0) >= 0)
+		following++;
+	append_number(end_of(inherited), (uint64_t)following);
+	environment[n++] = inherited;
 	sys(__NR_execve, (long)engine, (long)argv, (long)environment, 0, 0, 0);
 	fail("berth: cannot execute libexec/berth beside this program: is the installation complete?\n");
 }

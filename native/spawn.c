@@ -13,7 +13,7 @@
 #include <asm/signal.h>
 
 enum { MAX_JOINS = 8, MAX_FDS = 8, STACK = 16384 };
-enum stage { CLONE = 1, JOIN, CLONE_AGAIN, RELEASE, BECOME_ROOT, PLACE_FDS, SIGNALS, EXECUTE };
+enum stage { JOIN = 1, CLONE, RELEASE, BECOME_ROOT, PLACE_FDS, SIGNALS, EXECUTE };
 
 struct request {
 	uint64_t flags;      /* CLONE_NEW*: the namespaces to make */
@@ -21,7 +21,6 @@ struct request {
 	int32_t executor;    /* its descriptor */
 	int32_t cgroup;      /* descriptor of the cgroup to start in, or -1 */
 	int32_t release;     /* descriptor to read a byte from before going on (id maps must be there by then), or -1 */
-	int32_t twice;       /* join in a first child, and make the namespaces in a child of that */
 	int32_t njoins;
 	int32_t nfds;
 	int32_t close_from;  /* descriptors from here on do not reach the executor */
@@ -30,8 +29,7 @@ struct request {
 	struct { int32_t from, to; } fds[MAX_FDS];
 	/* answers */
 	int32_t pid;
-	int32_t pidfd;       /* -1 when started twice */
-	int32_t first;       /* the first child, which the caller must reap; 0: none */
+	int32_t pidfd;
 	int32_t stage;       /* where it failed ... */
 	int32_t error;       /* ... and with which errno; 0: it did not, so far */
 	int32_t which;       /* JOIN: which one */
@@ -112,19 +110,11 @@ static void __attribute__((noreturn)) execute(struct request *r)
 	fail(r, EXECUTE, result);
 }
 
-static void only(struct request *r)
-{
-	join(r);
-	execute(r);
-}
-
 static long clone_stage(struct request *r, int stage, uint64_t flags, void (*child)(struct request *))
 {
 	struct clone_args args = { 0 };
 
-	/* A parent that VFORK suspends cannot write the maps which the child waits for. */
-	args.flags = flags | CLONE_VM | CLONE_CLEAR_SIGHAND | (child != execute && r->twice ? CLONE_VFORK : 0) |
-		     (r->release < 0 ? CLONE_VFORK : 0);
+	args.flags = flags | CLONE_VM | CLONE_CLEAR_SIGHAND;
 	args.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD;
 	args.stack = (uint64_t)stacks[stage];
 	args.stack_size = STACK;
@@ -135,48 +125,36 @@ static long clone_stage(struct request *r, int stage, uint64_t flags, void (*chi
 	return clone_child(&args, child, r);
 }
 
-static void first_of_two(struct request *r)
+/* Joins what is to be joined, and makes the process itself as a sibling: its parent is the runtime. */
+static void starter(struct request *r)
 {
+	uint64_t flags = r->flags | CLONE_PARENT | CLONE_PIDFD;
 	long result;
 
 	join(r);
-	result = clone_stage(r, 1, r->flags | CLONE_PARENT, execute);
+	if (r->cgroup >= 0)
+		flags |= CLONE_INTO_CGROUP;
+	/* Until then it would share the runtime's memory; one that waits for the runtime cannot be waited for. */
+	if (r->release < 0)
+		flags |= CLONE_VFORK;
+	result = clone_stage(r, 1, flags, execute);
 	if (result < 0)
-		fail(r, CLONE_AGAIN, result);
-	/* Counted in the caller's pid namespace only if this process is still in it: setns(CLONE_NEWPID) leaves it there. */
+		fail(r, CLONE, result);
+	/* As the runtime counts: setns(CLONE_NEWPID) has left this process in its pid namespace. */
 	r->pid = (int32_t)result;
 	leave(0);
 }
 
 /*
- * Starts what the request says. Returns 0 or -1; then `stage` and `error` say what failed. A failure after `release`
- * shows only when the child's descriptors close.
+ * Begins to start what the request says, in a process beside the runtime: to make namespaces takes the kernel a while, which
+ * the runtime has better use for. Returns that process's pid, which is to be reaped before the answers are read, or -errno.
  */
 int berth_spawn(struct request *r)
 {
-	uint64_t cgroup = r->cgroup >= 0 ? CLONE_INTO_CGROUP : 0;
-	long result;
-
-	r->pid = r->first = r->error = 0;
+	r->pid = r->error = 0;
 	r->pidfd = -1;
-	result = r->twice ? clone_stage(r, 0, cgroup, first_of_two)
-			  : clone_stage(r, 0, r->flags | cgroup | CLONE_PIDFD, only);
-	if (result < 0) {
-		r->stage = CLONE;
-		r->error = (int32_t)-result;
-		return -1;
-	}
-	if (r->twice)
-		r->first = (int32_t)result;
-	else
-		r->pid = (int32_t)result;
-	return r->error ? -1 : 0;
-}
-
-/* One system call: its result, or the negated errno. */
-long berth_syscall(long nr, long a, long b, long c, long d, long e, long f)
-{
-	return sys(nr, a, b, c, d, e, f);
+	/* With one table of descriptors, so that the pidfd is the runtime's. */
+	return (int)clone_stage(r, 0, CLONE_FILES, starter);
 }
 
 /* Runs the runtime's own part of a Plan. Leaves the step that failed and its errno in `failure`; errno 0: none did. */
@@ -184,6 +162,12 @@ void berth_run(struct header *plan, struct failure *failure)
 {
 	relocate(plan);
 	*failure = run(plan);
+}
+
+/* One system call: its result, or the negated errno. */
+long berth_syscall(long nr, long a, long b, long c, long d, long e, long f)
+{
+	return sys(nr, a, b, c, d, e, f);
 }
 
 static int forward_to = -1;

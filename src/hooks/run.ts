@@ -1,4 +1,4 @@
-import { BerthError } from "../errors.ts";
+import { BerthError, messageOf } from "../errors.ts";
 import {
   CLONE_NEWCGROUP,
   CLONE_NEWIPC,
@@ -13,7 +13,7 @@ import {
   SIGKILL,
 } from "../linux/constants.ts";
 import { ENOENT, ENOEXEC } from "../linux/errno.ts";
-import { readSome, rewind, type Scope, scoped } from "../linux/file.ts";
+import { readSome, rewind, type Scope, scoped, writeAll } from "../linux/file.ts";
 import { pipe } from "../linux/pipe.ts";
 import { poll, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
 import { socketPair } from "../linux/socket.ts";
@@ -71,6 +71,28 @@ export function runHooks(
   });
 }
 
+/**
+ * Runs the poststop hooks: one that fails is only warned about, and the next one runs all the same; config.md "Poststop".
+ * @param bundle absolute
+ */
+export function runPoststopHooks(
+  hooks: readonly Hook[] | undefined,
+  state: State,
+  bundle: string,
+  warn: (message: string) => void,
+): void {
+  (hooks ?? []).forEach((hook, i) => {
+    try {
+      scoped((scope) => {
+        const place = { kind: "runtime", bundle } as const;
+        runHook({ path: `hooks.poststop[${i}]`, hook, state, place, watched: undefined, scope });
+      });
+    } catch (error) {
+      warn(messageOf(error));
+    }
+  });
+}
+
 /** The Plan of a hook, run by the same executor as a container's. */
 export function hookSteps(path: string, hook: Hook, bundle: string | undefined, limit?: CallerLimit): Step[] {
   const { call } = serving("hooks", path, `"${hook.path}"`);
@@ -124,12 +146,11 @@ function runHook(run: HookRun): void {
           },
         ]
       : [],
-    twice: inContainer,
     cgroup: inContainer ? place.cgroup : undefined,
     release: undefined,
     becomeRoot: inContainer && place.userNamespace,
     executor: scope.keep(openExecutor()),
-    argv: ["berth-hook", String(PLAN)],
+    argv: ["berth-hook", String(SYNC), String(PLAN)],
     descriptors: [
       { from: input, to: 0 },
       { from: outputWrite, to: 1 },
@@ -142,6 +163,7 @@ function runHook(run: HookRun): void {
   scope.keep(child.pidfd);
   scope.drop(outputWrite);
   scope.drop(syncOfHook);
+  writeAll(sync, Uint8Array.of(1), "start the hook");
   awaitHook(run, plan, child, sync, outputRead);
 }
 
@@ -213,7 +235,11 @@ function readAvailable(output: number): Uint8Array {
   return ready === 0 ? new Uint8Array(0) : readSome(output);
 }
 
+/** On one line, and without what would act on the reader's terminal. */
 function told(output: string): string {
-  const text = output.trim();
+  const text = output
+    .trim()
+    .replace(/\s*\n\s*/g, " | ")
+    .replace(/[\p{Cc}\p{Cf}]/gu, "?");
   return text === "" ? "" : `; it said: ${text}`;
 }

@@ -48,7 +48,7 @@ export function readDirectory(path: string, directory: Directory = AT_FDCWD): Di
 export function readEntries(fd: number, subject = "directory"): DirectoryEntry[] {
   const entries: DirectoryEntry[] = [];
   for (;;) {
-    const buffer = scratch().space(CHUNK);
+    const buffer = scratch().room(CHUNK);
     const count = check(syscall("getdents64", fd, buffer, CHUNK), `list "${subject}"`);
     if (count === 0) return entries;
     for (let offset = 0; offset < count; ) {

@@ -1,8 +1,7 @@
 import {
   AT_FDCWD,
   F_DUPFD_CLOEXEC,
-  F_GETFD,
-  FD_CLOEXEC,
+  F_SETFD,
   LOCK_EX,
   O_CLOEXEC,
   O_CREAT,
@@ -63,10 +62,9 @@ export function openInRoot(
   return check(tryOpenInRoot(root, path, flags, mode, resolve), `open "${path}"`);
 }
 
-/** Whether berth was given this descriptor by its caller: what the engine opens itself is close-on-exec. */
-export function isInherited(fd: number): boolean {
-  const flags = syscall("fcntl", fd, F_GETFD);
-  return flags >= 0 && (flags & FD_CLOEXEC) === 0;
+/** Lets what is executed from here on inherit a descriptor; man 2 fcntl. @throws BerthError */
+export function keepOnExecute(fd: number): void {
+  check(syscall("fcntl", fd, F_SETFD, 0), `keep descriptor ${fd}`);
 }
 
 /** Closes a descriptor; there is nothing to do about a failure. */
@@ -120,7 +118,7 @@ const decoder = new TextDecoder();
 
 /** Reads what is there, up to 64 KiB; or answers a negated errno. */
 export function tryRead(fd: number): Uint8Array | number {
-  const buffer = scratch().space(CHUNK);
+  const buffer = scratch().room(CHUNK);
   const count = syscall("read", fd, buffer, CHUNK);
   return count < 0 ? count : at.bytes(buffer, count);
 }
@@ -133,7 +131,7 @@ export function tryWrite(fd: number, bytes: Uint8Array): number {
 
 /** Reads up to `size` bytes; an empty array at the end of the file. @throws BerthError */
 export function readSome(fd: number, size = CHUNK, subject = "read"): Uint8Array {
-  const buffer = scratch().space(size);
+  const buffer = scratch().room(size);
   for (;;) {
     const count = syscall("read", fd, buffer, size);
     if (count !== -EINTR) return at.bytes(buffer, check(count, subject));
@@ -142,7 +140,7 @@ export function readSome(fd: number, size = CHUNK, subject = "read"): Uint8Array
 
 /** Reads up to `size` bytes from `offset` on; an empty array behind the end; man 2 pread. @throws BerthError */
 export function readAt(fd: number, offset: number, size: number, subject = "read"): Uint8Array {
-  const buffer = scratch().space(size);
+  const buffer = scratch().room(size);
   for (;;) {
     const count = syscall("pread64", fd, buffer, size, offset);
     if (count !== -EINTR) return at.bytes(buffer, check(count, subject));
@@ -271,7 +269,7 @@ export function unlinkIfThere(path: string, directory: Directory = AT_FDCWD): vo
 export function tryReadlink(path: string, directory: Directory = AT_FDCWD): string | number {
   const memory = scratch();
   const name = memory.text(path);
-  const target = memory.space(4096);
+  const target = memory.room(4096);
   const length = syscall("readlinkat", directory, name, target, 4096);
   return length < 0 ? length : at.text(target, length);
 }

@@ -18,6 +18,8 @@ export interface Scratch {
   text(text: string): number;
   /** Address of `size` zeroed bytes, aligned to 8. */
   space(size: number): number;
+  /** Address of `size` bytes that hold anything, for the kernel to fill. */
+  room(size: number): number;
   /** Address of a copy of `from`, aligned to 8. */
   copy(from: Uint8Array): number;
 }
@@ -32,15 +34,19 @@ const arena: Scratch = {
     return base + at;
   },
   space(size) {
+    const at = arena.room(size);
+    bytes.fill(0, at - base, at - base + size);
+    return at;
+  },
+  room(size) {
     used = (used + 7) & ~7;
     if (used + size > SIZE) throw new RangeError("too much memory for a system call");
-    bytes.fill(0, used, used + size);
     const at = used;
     used += size;
     return base + at;
   },
   copy(from) {
-    const at = arena.space(from.length);
+    const at = arena.room(from.length);
     bytes.set(from, at - base);
     return at;
   },

@@ -21,14 +21,20 @@ import { check, EACCES, EINVAL, errnoName, errnoText } from "./errno.ts";
 import { close, duplicate, open, readAll, withDescriptor, writeAll } from "./file.ts";
 import { scratch, setU64 } from "./memory.ts";
 import { libexec, spawnNative, syscall } from "./native.ts";
-import { tryPidfdOpen, waitAny } from "./process.ts";
+import { waitAny } from "./process.ts";
 
 /** A memfd with this content that nobody can change any more. @throws BerthError */
 export function sealedMemfd(name: string, content: Uint8Array): number {
-  return seal(check(tryMemfd(name, 0), `make the memory file "${name}"`), name, content);
+  return seal(emptyMemfd(name), name, content);
 }
 
-function seal(fd: number, name: string, content: Uint8Array): number {
+/** A memfd, to be filled by {@link seal}. @throws BerthError */
+export function emptyMemfd(name: string): number {
+  return check(tryMemfd(name, 0), `make the memory file "${name}"`);
+}
+
+/** Fills a memfd, for good. @returns it @throws BerthError */
+export function seal(fd: number, name: string, content: Uint8Array): number {
   writeAll(fd, content, `fill the memory file "${name}"`);
   check(
     syscall("fcntl", fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE),
@@ -78,20 +84,28 @@ export interface SpawnRequest {
   readonly create: number;
   /** Namespaces to join first, by descriptor, in this order. */
   readonly joins: readonly { readonly fd: number; readonly type: number; readonly subject: string }[];
-  /** Join in a first child and make the rest in a child of that: needed when a pid or user namespace is in play with joins. */
-  readonly twice: boolean;
   /** Descriptor of the cgroup to start in. */
   readonly cgroup: number | undefined;
-  /** The child waits for a byte on this descriptor before it becomes root and executes: id maps must be there by then. */
+  /** The process waits for a byte on this descriptor before it becomes root and executes: id maps must be there by then. */
   readonly release: number | undefined;
   readonly becomeRoot: boolean;
   /** Sealed executor. */
   readonly executor: number;
-  readonly argv: readonly string[];
+  /** What the executor reads as its name, and the numbers of two of its descriptors. */
+  readonly argv: readonly [name: string, sync: string, plan: string];
   /** Which descriptor becomes which. */
   readonly descriptors: readonly { readonly from: number; readonly to: number }[];
   /** Descriptors from here on do not reach the executor. */
   readonly closeFrom: number;
+}
+
+/** A process that is being started. */
+export interface Starting {
+  /**
+   * Waits until it is there.
+   * @throws BerthError that names the stage and the errno; nothing runs then
+   */
+  finish(): Spawned;
 }
 
 /** A started process. */
@@ -104,79 +118,91 @@ export interface Spawned {
 
 const STAGES = [
   "",
-  "clone3",
   "setns",
-  "clone3 in the joined namespaces",
+  "clone3",
   "wait for the id maps",
   "become root of the user namespace",
   "place the descriptors",
   "reset the signal mask",
   "execute the sealed init",
 ];
-const SIZE = 200;
-const JOIN = 48;
-const FDS = 112;
-const ANSWER = 176;
-const STAGE_JOIN = 2;
+const SIZE = 192;
+const EXECUTOR = 16;
+const JOIN = 44;
+const FDS = 108;
+const ANSWER = 172;
+const STAGE_JOIN = 1;
 const memory = new Uint8Array(1024);
 const view = new DataView(memory.buffer);
 const address = ptr(memory);
 
-/**
- * Starts a process in new or joined namespaces.
- * @throws BerthError that names the stage and the errno; nothing runs then
- */
+/** Starts a process in new or joined namespaces. @throws BerthError, see {@link Starting} */
 export function spawn(request: SpawnRequest): Spawned {
+  return beginSpawn(request).finish();
+}
+
+/**
+ * Begins to start a process. It goes on by itself while the caller does other things; one at a time.
+ * @throws BerthError
+ */
+export function beginSpawn(request: SpawnRequest): Starting {
   memory.fill(0);
   setU64(view, 0, request.create);
   setU64(view, 8, placeArgv(request.argv));
   const fields = [
-    -1,
     request.cgroup ?? -1,
     request.release ?? -1,
-    request.twice ? 1 : 0,
     request.joins.length,
     request.descriptors.length,
     request.closeFrom,
     request.becomeRoot ? 1 : 0,
   ];
   fields.forEach((value, i) => {
-    view.setInt32(16 + 4 * i, value, true);
+    view.setInt32(EXECUTOR + 4 + 4 * i, value, true);
   });
   request.joins.forEach(({ fd, type }, i) => {
     view.setInt32(JOIN + 8 * i, fd, true);
     view.setUint32(JOIN + 8 * i + 4, type, true);
   });
-  // The child places them one by one: a source below the highest target could be overwritten before its turn.
+  const sources = placeDescriptors(request);
+  const starter = spawnNative(address);
+  if (starter < 0) {
+    sources.forEach(close);
+    throw new BerthError(errnoName(-starter), `cannot start a process: clone3: ${errnoText(-starter)}`);
+  }
+  return { finish: () => finish(request, starter, sources) };
+}
+
+/** The child places descriptors one by one: a source below the highest target could be overwritten before its turn. */
+function placeDescriptors({ descriptors, executor }: SpawnRequest): number[] {
   let above = 0;
-  for (const { to } of request.descriptors) if (to >= above) above = to + 1;
-  const sources = request.descriptors.map(({ from, to }, i) => {
+  for (const { to } of descriptors) if (to >= above) above = to + 1;
+  const sources = [duplicate(executor, above)];
+  view.setInt32(EXECUTOR, sources[0] ?? -1, true);
+  descriptors.forEach(({ from, to }, i) => {
     const source = duplicate(from, above);
+    sources.push(source);
     view.setInt32(FDS + 8 * i, source, true);
     view.setInt32(FDS + 8 * i + 4, to, true);
-    return source;
   });
-  const executor = duplicate(request.executor, above);
-  sources.push(executor);
-  view.setInt32(16, executor, true);
-  const result = spawnNative(address);
+  return sources;
+}
+
+function finish(request: SpawnRequest, starter: number, sources: readonly number[]): Spawned {
+  waitAny(starter);
   sources.forEach(close);
-  const [pid, pidfd, first] = [0, 4, 8].map((offset) => view.getInt32(ANSWER + offset, true)) as [
-    number,
-    number,
-    number,
-  ];
-  if (first > 0) waitAny(first);
-  if (result < 0) {
+  const pid = view.getInt32(ANSWER, true);
+  const pidfd = view.getInt32(ANSWER + 4, true);
+  // Once it may wait for its release, what it comes to is only known later.
+  const failure = request.release === undefined || pid === 0 ? spawnError(request) : undefined;
+  if (failure !== undefined || pid === 0) {
     if (pid > 0) waitAny(pid);
     if (pidfd >= 0) close(pidfd);
-    throw spawnError(request) ?? new BerthError("spawn", "cannot start the container's first process");
+    throw (
+      failure ?? new BerthError("spawn", "cannot start a process: the one that was to start it was killed")
+    );
   }
-  return {
-    pid,
-    pidfd: pidfd >= 0 ? pidfd : check(tryPidfdOpen(pid), `open process ${pid}`),
-    failure: () => spawnError(request),
-  };
+  return { pid, pidfd, failure: () => spawnError(request) };
 }
 
 function placeArgv(argv: readonly string[]): number {
@@ -189,16 +215,10 @@ function placeArgv(argv: readonly string[]): number {
 }
 
 function spawnError(request: SpawnRequest): BerthError | undefined {
-  const [stage, errno, which] = [12, 16, 20].map((offset) => view.getInt32(ANSWER + offset, true)) as [
-    number,
-    number,
-    number,
-  ];
+  const stage = view.getInt32(ANSWER + 8, true);
+  const errno = view.getInt32(ANSWER + 12, true);
   if (errno === 0) return undefined;
-  const subject =
-    stage === STAGE_JOIN ? `${request.joins[which]?.subject ?? ""}: setns` : (STAGES[stage] ?? "");
-  return new BerthError(
-    errnoName(errno),
-    `cannot start the container's first process: ${subject}: ${errnoText(errno)}`,
-  );
+  const join = request.joins[view.getInt32(ANSWER + 16, true)];
+  const subject = stage === STAGE_JOIN ? `${join?.subject ?? ""}: setns` : (STAGES[stage] ?? "");
+  return new BerthError(errnoName(errno), `cannot start a process: ${subject}: ${errnoText(errno)}`);
 }

@@ -45,8 +45,6 @@ export interface NamespacePlan {
   /** CLONE_NEW* for clone3. The cgroup namespace must follow the move into the cgroup, and the time namespace must be
    * entered by a process of its own address space (timens_install): both are steps of init, see steps.ts. */
   readonly cloneFlags: number;
-  /** Join in a first child, make the rest in a child of that. */
-  readonly twice: boolean;
 }
 
 const BY_STEP: ReadonlySet<NamespaceType> = new Set(["cgroup", "time"]);
@@ -67,12 +65,7 @@ export function planNamespaces(namespaces: Linux["namespaces"]): NamespacePlan {
   const order = Object.keys(NAMESPACE_FLAGS);
   joined.sort((a, b) => order.indexOf(a.type) - order.indexOf(b.type));
   const has = new Set([...created, ...joined.map(({ type }) => type)]);
-  // setns(CLONE_NEWPID) only concerns children. A new user namespace holds no rights over what exists already, so others are
-  // joined before it is made; in a joined one the rest must be made after.
-  const twice =
-    joined.some(({ type }) => type === "pid" || type === "user") ||
-    (created.has("user") && joined.length > 0);
-  return { has, created, joined, cloneFlags, twice };
+  return { has, created, joined, cloneFlags };
 }
 
 /** An open namespace, ready for setns. */

@@ -1,15 +1,17 @@
 import { BerthError } from "../errors.ts";
-import { isInherited } from "../linux/file.ts";
+import { keepOnExecute } from "../linux/file.ts";
 
 /**
- * Checks that the descriptors which the container is to inherit are there.
+ * Checks that the descriptors which the container is to inherit are there, and keeps them for it. Only the launcher can tell
+ * (native/launch.c): Bun has marked all of them close-on-exec, and opened some of its own, before it runs us.
  * @throws BerthError "preserve-fds"
  */
-export function checkPreserved(count: number): void {
-  for (let fd = 3; fd < 3 + count; fd++) {
-    if (isInherited(fd)) continue;
-    throw new BerthError("preserve-fds", `--preserve-fds ${count}: descriptor ${fd} is not open`, {
+export function preserve(count: number): void {
+  const inherited = Number(process.env.BERTH_FDS ?? 0);
+  if (count > inherited) {
+    throw new BerthError("preserve-fds", `--preserve-fds ${count}: descriptor ${3 + inherited} is not open`, {
       hint: `the caller must pass descriptors 3 to ${2 + count}, open and without close-on-exec`,
     });
   }
+  for (let fd = 3; fd < 3 + count; fd++) keepOnExecute(fd);
 }

@@ -1,15 +1,16 @@
 import { locateCgroup, prepareCgroup } from "../cgroups/cgroup.ts";
 import { type Cgroup, undoCgroup } from "../cgroups/create.ts";
 import { messageOf } from "../errors.ts";
-import { runHooks } from "../hooks/run.ts";
+import { runPoststopHooks } from "../hooks/run.ts";
 import { CAP_MKNOD, SIGKILL } from "../linux/constants.ts";
 import { absolute } from "../linux/directory.ts";
 import { rename, type Scope, scoped, writeAtomically } from "../linux/file.ts";
 import { effectiveIds, hasCapability, processStat, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
 import { listenAt, pathThrough, sendDescriptor, socketPair } from "../linux/socket.ts";
-import { openExecutor, type Spawned, sealedMemfd, spawn } from "../linux/spawn.ts";
-import { closeNamespaces, openNamespaces } from "../namespaces/namespaces.ts";
-import { type Encoded, encode } from "../plan/encode.ts";
+import { beginSpawn, emptyMemfd, openExecutor, type Spawned, type Starting, seal } from "../linux/spawn.ts";
+import { type NamespacePlan, openNamespaces, planNamespaces } from "../namespaces/namespaces.ts";
+import { encode } from "../plan/encode.ts";
+import { descriptors } from "../plan/protocol.ts";
 import { callerLimit } from "../process/limits.ts";
 import { inspectStdio } from "../process/stdio.ts";
 import type { Spec } from "../spec/config.ts";
@@ -25,8 +26,8 @@ import {
   writeRecord,
 } from "../state/store.ts";
 import { type Bundle, locateRootfs, readBundle } from "./bundle.ts";
-import { checkPreserved } from "./caller.ts";
-import { type ContainerPlan, compile } from "./compile.ts";
+import { preserve } from "./caller.ts";
+import { type CompileContext, compile } from "./compile.ts";
 import { type ConsoleReceiver, checkTerminal, connectConsole, connectTo } from "./console.ts";
 import { performOn, stepsBeforeExecution, stepsBeforeStart } from "./init-actions.ts";
 import { release, serveUntilReady } from "./serve.ts";
@@ -81,7 +82,7 @@ export async function createContainer(
   const bundle = await readBundle(options.bundle, options.config);
   for (const warning of bundle.warnings) options.warn(warning);
   checkTerminal(bundle.spec, options.consoleSocket, foreground !== undefined);
-  checkPreserved(options.preserveFds);
+  preserve(options.preserveFds);
   const rootfs = locateRootfs(bundle);
   const cgroup = options.cgroups ? locateCgroup(bundle.spec, options.id) : null;
   const directory = reserve(options.root, options.id);
@@ -134,24 +135,18 @@ function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Sc
       ? undefined
       : scope.keep(connectTo("--pidfd-socket", options.pidfdSocket));
   // Before anything is made outside of the state directory: a create that is killed leaves enough for `delete --force`.
-  writeConfig(directory, bundle.text);
   writeRecord(directory, making.record);
   makeCgroup(making);
 
-  const plan = compile(spec, {
-    id: options.id,
-    bundle: bundle.path,
-    rootfs: making.record.rootfs,
-    noPivot: options.noPivot,
-    noNewKeyring: options.noNewKeyring,
-    preserveFds: options.preserveFds,
-    stdio: inspectStdio(),
-    callerLimit: callerLimit(),
-    mayMakeDevices: hasCapability(CAP_MKNOD),
-    cgroup: making.record.cgroup,
+  // The kernel makes the namespaces while the Plan is compiled.
+  const { starting, sync, planFd, context } = beginInit(making, scope);
+  const { plan, encoded } = orFinish(making, starting, () => {
+    writeConfig(directory, bundle.text);
+    const plan = compile(spec, context);
+    return { plan, encoded: encode(plan.init, plan.descriptors.sync) };
   });
-  const encoded = encode(plan.init, plan.descriptors.sync);
-  const { child, sync } = spawnInit(making, plan, encoded, scope);
+  seal(planFd, "berth-plan", encoded.bytes);
+  const child = finishInit(making, starting, sync, plan.namespaces);
 
   serveUntilReady({
     spec,
@@ -179,51 +174,79 @@ function makeCgroup(making: Making): void {
   else making.cgroup = cgroup;
 }
 
-/** Starts init in its namespaces and cgroup, and gives it what only the runtime may give. */
-function spawnInit(
-  making: Making,
-  plan: ContainerPlan,
-  encoded: Encoded,
-  scope: Scope,
-): { child: Spawned; sync: number } {
-  const { descriptors, namespaces } = plan;
-  const { spec } = making.bundle;
-  const newUser = namespaces.created.has("user");
+interface Beginning {
+  readonly starting: Starting;
+  /** The runtime's end of the socket pair. */
+  readonly sync: number;
+  /** To be filled with the Plan. */
+  readonly planFd: number;
+  readonly context: CompileContext;
+}
+
+/** Begins to start init in its namespaces and cgroup. */
+function beginInit(making: Making, scope: Scope): Beginning {
+  const { options, bundle, record } = making;
+  const namespaces = planNamespaces(bundle.spec.linux.namespaces);
+  const fds = descriptors(options.preserveFds);
   const [sync, syncOfInit] = socketPair().map(scope.keep) as [number, number];
-  const planFd = scope.keep(sealedMemfd("berth-plan", encoded.bytes));
+  const planFd = scope.keep(emptyMemfd("berth-plan"));
   const listen = scope.keep(listenAt(pathThrough(making.directory.fd, START_SOCKET_CREATING)));
-  const executor = scope.keep(openExecutor());
   const joined = openNamespaces(namespaces.joined);
+  for (const { fd } of joined) scope.keep(fd);
+  const time = joined.find((entry) => entry.joined.type === "time");
+  const starting = beginSpawn({
+    create: namespaces.cloneFlags,
+    joins: joined.filter((entry) => entry !== time),
+    cgroup: making.cgroup?.directory,
+    release: namespaces.created.has("user") ? syncOfInit : undefined,
+    becomeRoot: namespaces.has.has("user"),
+    executor: scope.keep(openExecutor()),
+    argv: ["berth-init", String(fds.sync), String(fds.plan)],
+    descriptors: [
+      { from: syncOfInit, to: fds.sync },
+      { from: planFd, to: fds.plan },
+      { from: listen, to: fds.listen },
+      ...(time === undefined ? [] : [{ from: time.fd, to: fds.time }]),
+    ],
+    closeFrom: fds.temporary,
+  });
+  scope.drop(syncOfInit);
+  const context: CompileContext = {
+    id: options.id,
+    bundle: bundle.path,
+    rootfs: record.rootfs,
+    noPivot: options.noPivot,
+    noNewKeyring: options.noNewKeyring,
+    preserveFds: options.preserveFds,
+    stdio: inspectStdio(),
+    callerLimit: callerLimit(),
+    mayMakeDevices: hasCapability(CAP_MKNOD),
+    cgroup: record.cgroup,
+  };
+  return { starting, sync, planFd, context };
+}
+
+/** Does something while init is being started; if it fails, init is there to be taken back. */
+function orFinish<T>(making: Making, starting: Starting, act: () => T): T {
   try {
-    const time = joined.find(({ joined }) => joined.type === "time");
-    const child = spawn({
-      create: namespaces.cloneFlags,
-      joins: joined.filter((entry) => entry !== time),
-      twice: namespaces.twice,
-      cgroup: making.cgroup?.directory,
-      release: newUser ? syncOfInit : undefined,
-      becomeRoot: namespaces.has.has("user"),
-      executor,
-      argv: ["berth-init", String(descriptors.plan)],
-      descriptors: [
-        { from: syncOfInit, to: descriptors.sync },
-        { from: planFd, to: descriptors.plan },
-        { from: listen, to: descriptors.listen },
-        ...(time === undefined ? [] : [{ from: time.fd, to: descriptors.time }]),
-      ],
-      closeFrom: descriptors.temporary,
-    });
-    making.child = child;
-    scope.drop(syncOfInit);
-    making.record = { ...making.record, pid: child.pid, startTime: processStat(child.pid)?.startTime ?? 0 };
-    writeRecord(making.directory, making.record);
-    performOn(child.pid, stepsBeforeExecution(spec, namespaces));
-    // Until its id maps are there, it waits before it executes.
-    if (newUser) release(sync);
-    return { child, sync };
-  } finally {
-    closeNamespaces(joined);
+    return act();
+  } catch (error) {
+    making.child = starting.finish();
+    throw error;
   }
+}
+
+/** Waits until init is there, and gives it what it needs to begin. */
+function finishInit(making: Making, starting: Starting, sync: number, namespaces: NamespacePlan): Spawned {
+  const child = starting.finish();
+  making.child = child;
+  making.record = { ...making.record, pid: child.pid, startTime: processStat(child.pid)?.startTime ?? 0 };
+  writeRecord(making.directory, making.record);
+  performOn(child.pid, stepsBeforeExecution(making.bundle.spec, namespaces));
+  // With a user namespace it waits twice: for its id maps, before it executes, and then like all others for its Plan.
+  if (namespaces.created.has("user")) release(sync);
+  release(sync);
+  return child;
 }
 
 /** Undoes a failed creation: process, cgroup, state; then the poststop hooks, as after any end (runtime.md "Lifecycle"). */
@@ -245,9 +268,6 @@ function takeBack(making: Making): void {
   if (cgroup !== undefined) attempt("remove the cgroup", () => undoCgroup(cgroup));
   attempt("remove the state", () => removeState(directory));
   closeState(directory);
-  const { poststop } = bundle.spec.hooks ?? {};
-  if (child === undefined || poststop === undefined) return;
-  attempt("poststop hooks", () => {
-    runHooks("poststop", poststop, hookState(record, "stopped"), { kind: "runtime", bundle: bundle.path });
-  });
+  if (child === undefined) return;
+  runPoststopHooks(bundle.spec.hooks?.poststop, hookState(record, "stopped", 0), bundle.path, options.warn);
 }

@@ -1,4 +1,5 @@
 import { BerthError, messageOf } from "../errors.ts";
+import type { Status } from "../spec/state.ts";
 import {
   type ContainerRecord,
   closeState,
@@ -41,13 +42,23 @@ export async function remove(root: string, id: string, { force, warn }: DeleteOp
   }
 }
 
-/** Takes the container's lock. A create or start that holds it and hangs is ended with its container when forced to. */
+/**
+ * Takes the container's lock. A create or start that holds it and hangs is ended with its container when forced to.
+ * @throws BerthError when it is a create, and not forced to
+ */
 function acquire(directory: StateDirectory, force: boolean): boolean {
-  if (force && !tryToLock(directory)) {
+  if (!tryToLock(directory)) {
     const record = readIfSound(directory, () => {});
-    if (record !== undefined) killAll(record);
+    if (!force && statusOf(directory, record) === "creating") throw notStopped(directory.id, "creating");
+    if (force && record !== undefined) killAll(record);
   }
   return lock(directory);
+}
+
+function notStopped(id: string, status: Status): BerthError {
+  return new BerthError("container-status", `cannot delete container ${id} that is not stopped: ${status}`, {
+    hint: `"berth kill ${id} KILL" ends it, or use "berth delete --force"`,
+  });
 }
 
 function readIfSound(
@@ -74,15 +85,7 @@ async function removeLocked(
     return;
   }
   const status = statusOf(directory, record);
-  if ((status === "running" || status === "paused") && !force) {
-    throw new BerthError(
-      "container-status",
-      `cannot delete container ${record.id} that is not stopped: ${status}`,
-      {
-        hint: `"berth kill ${record.id} KILL" ends it, or use "berth delete --force"`,
-      },
-    );
-  }
+  if ((status === "running" || status === "paused") && !force) throw notStopped(record.id, status);
   if (status !== "stopped") {
     killAll(record);
     awaitEnd(record);

@@ -2,7 +2,7 @@ import { isFrozen, thaw } from "../cgroups/freeze.ts";
 import { kill as killCgroup } from "../cgroups/kill.ts";
 import { remove as removeCgroup } from "../cgroups/remove.ts";
 import { BerthError, messageOf } from "../errors.ts";
-import { runHooks } from "../hooks/run.ts";
+import { runPoststopHooks } from "../hooks/run.ts";
 import { POLLIN, SIGKILL } from "../linux/constants.ts";
 import { close, withDescriptor } from "../linux/file.ts";
 import { openProcess, poll, tryPidfdSignal } from "../linux/process.ts";
@@ -66,14 +66,7 @@ export async function destroy(
     removeCgroup(record.cgroup);
   }
   removeState(directory);
-  for (const hook of hooks?.poststop ?? []) {
-    try {
-      const place = { kind: "runtime", bundle: record.bundle } as const;
-      runHooks("poststop", [hook], hookState(record, "stopped", 0), place);
-    } catch (error) {
-      warn(messageOf(error));
-    }
-  }
+  runPoststopHooks(hooks?.poststop, hookState(record, "stopped", 0), record.bundle, warn);
 }
 
 /** The hooks of the container's own config.json; none when create was killed before it was saved. */

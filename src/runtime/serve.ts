@@ -1,4 +1,4 @@
-import { BerthError } from "../errors.ts";
+import { BerthError, isBerthError } from "../errors.ts";
 import { runHooks } from "../hooks/run.ts";
 import { WNOWAIT } from "../linux/constants.ts";
 import { close, readSome, withDescriptor, writeAll } from "../linux/file.ts";
@@ -68,7 +68,9 @@ function serve(creation: Creation, request: Exclude<Request, { kind: "ready" }>)
     withDescriptor(pidfdGetfd(child.pidfd, plan.descriptors.rootfs), use);
   switch (request.kind) {
     case "make-path":
-      root((fd) => asContainerRoot(creation, () => makePathInRoot(fd, request.path, request.type)));
+      naming(request.of, () =>
+        root((fd) => asContainerRoot(creation, () => makePathInRoot(fd, request.path, request.type))),
+      );
       return DONE;
     case "copy-up":
       withDescriptor(pidfdGetfd(child.pidfd, request.from), (from) =>
@@ -93,6 +95,16 @@ function serve(creation: Creation, request: Exclude<Request, { kind: "ready" }>)
       else creation.console(master);
       return DONE;
     }
+  }
+}
+
+/** Adds to an error which part of config.json wanted it. */
+function naming(path: string, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (!isBerthError(error)) throw error;
+    throw new BerthError(error.code, `${path}: ${error.message}`, { hint: error.hint, cause: error });
   }
 }
 

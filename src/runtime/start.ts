@@ -1,9 +1,9 @@
 import { BerthError } from "../errors.ts";
 import { runHooks } from "../hooks/run.ts";
-import { O_DIRECTORY, O_PATH, SIGKILL } from "../linux/constants.ts";
+import { O_DIRECTORY, O_PATH } from "../linux/constants.ts";
 import { errnoText } from "../linux/errno.ts";
 import { open, readSome, scoped, tryUnlink, withDescriptor, writeAll } from "../linux/file.ts";
-import { openProcess, tryPidfdSignal } from "../linux/process.ts";
+import { openProcess } from "../linux/process.ts";
 import { pathThrough, tryConnect } from "../linux/socket.ts";
 import { MESSAGE_SIZE } from "../plan/protocol.ts";
 import type { Spec } from "../spec/config.ts";
@@ -18,7 +18,9 @@ import {
   readRecord,
   START_SOCKET,
   type StateDirectory,
+  tryToLock,
 } from "../state/store.ts";
+import { awaitEnd, killAll } from "./destroy.ts";
 import { execHint } from "./failure.ts";
 import { hookState, statusOf } from "./status.ts";
 
@@ -29,6 +31,10 @@ import { hookState, statusOf } from "./status.ts";
 export async function start(root: string, id: string): Promise<void> {
   const directory = findState(root, id);
   try {
+    if (!tryToLock(directory)) {
+      // Who holds it may be a create that waits for a hook, and that for this very call.
+      checkCreated(directory, readRecord(directory));
+    }
     if (!lock(directory)) throw doesNotExist(id);
     const record = readRecord(directory);
     checkCreated(directory, record);
@@ -73,10 +79,24 @@ export function startContainer(directory: StateDirectory, record: ContainerRecor
     );
   }
   withDescriptor(pidfd, () => {
-    runStartContainerHooks(record, spec, pidfd);
+    orEnd(record, () => runStartContainerHooks(record, spec, pidfd));
     execute(directory, record, spec);
-    runPoststartHooks(record, spec, pidfd);
+    orEnd(record, () => {
+      const place = { kind: "runtime", bundle: record.bundle } as const;
+      runHooks("poststart", spec.hooks?.poststart, hookState(record, "running"), place);
+    });
   });
+}
+
+/** Ends a container whose hooks fail: runtime.md "Lifecycle", steps 8 and 10. */
+function orEnd(record: ContainerRecord, hooks: () => void): void {
+  try {
+    hooks();
+  } catch (error) {
+    killAll(record);
+    awaitEnd(record);
+    throw error;
+  }
 }
 
 /** Tells init to execute, and waits until it has. */
@@ -133,17 +153,4 @@ function runStartContainerHooks(
       pidfd,
     );
   });
-}
-
-/** A poststart hook that fails ends the container: config.md "Poststart", since 1.3.0. */
-function runPoststartHooks(record: ContainerRecord, { hooks }: Spec, pidfd: number): void {
-  try {
-    runHooks("poststart", hooks?.poststart, hookState(record, "running"), {
-      kind: "runtime",
-      bundle: record.bundle,
-    });
-  } catch (error) {
-    tryPidfdSignal(pidfd, SIGKILL);
-    throw error;
-  }
 }

@@ -22,7 +22,6 @@ const UNSUPPORTED: readonly Unsupported[] = [
   { path: "linux.intelRdt", isAsked: ({ linux }) => asks(linux.intelRdt) },
   { path: "linux.netDevices", isAsked: ({ linux }) => asks(linux.netDevices) },
   { path: "linux.memoryPolicy", isAsked: ({ linux }) => asks(linux.memoryPolicy) },
-  { path: "linux.timeOffsets", isAsked: ({ linux }) => asks(linux.timeOffsets) },
   { path: "linux.resources.memory", isAsked: ({ linux }) => limits(linux.resources?.memory) },
   { path: "linux.resources.cpu", isAsked: ({ linux }) => limits(linux.resources?.cpu) },
   // No section of numbers like the others: 0 processes is a limit too.

@@ -57,7 +57,6 @@ describe("planNamespaces", () => {
     expect([...plan.created]).toEqual([type]);
     expect([...plan.has]).toEqual([type]);
     expect(plan.joined).toEqual([]);
-    expect(plan.twice).toBe(false);
   });
 
   test.each(TYPES)("a joined %s namespace", (type) => {
@@ -67,8 +66,6 @@ describe("planNamespaces", () => {
     expect(plan.created.has(type)).toBe(false);
     expect(plan.has.has(type)).toBe(true);
     expect(plan.cloneFlags & NAMESPACE_FLAGS[type]).toBe(0);
-    // setns into a pid namespace concerns children only; in a joined user namespace the rest must be made after.
-    expect(plan.twice).toBe(type === "pid" || type === "user");
   });
 
   test("an empty path is that of a new namespace", () => {
@@ -78,7 +75,7 @@ describe("planNamespaces", () => {
   });
 
   test("none at all", () => {
-    expect(planNamespaces([])).toMatchObject({ cloneFlags: 0, joined: [], twice: false });
+    expect(planNamespaces([])).toMatchObject({ cloneFlags: 0, joined: [] });
   });
 
   test("all eight new: six for clone3, which are the kernel's flags", () => {
@@ -87,7 +84,6 @@ describe("planNamespaces", () => {
       CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWUSER,
     );
     expect(plan.cloneFlags).toBeGreaterThan(0);
-    expect(plan.twice).toBe(false);
   });
 
   test("all eight joined: the user namespace last, since it takes the rights over the others", () => {
@@ -97,20 +93,9 @@ describe("planNamespaces", () => {
       ),
     );
     expect(plan.cloneFlags).toBe(0);
-    expect(plan.twice).toBe(true);
     const order = plan.joined.map(({ type }) => type);
     expect(order.at(-1)).toBe("user");
     expect(plan.joined.at(-1)?.configPath).toBe("linux.namespaces[0]");
-  });
-
-  test.each([
-    ["a new user namespace, others joined", [make("user"), join("network")], true],
-    ["a new user namespace, all new", [make("user"), make("network")], false],
-    ["a joined user namespace, others new", [join("user"), make("network"), make("pid")], true],
-    ["a joined pid namespace, others new", [join("pid"), make("mount")], true],
-    ["a new pid namespace, others joined", [make("pid"), join("network"), join("ipc")], false],
-  ])("twice: %s", (_, namespaces, twice) => {
-    expect(planNamespaces(namespaces).twice).toBe(twice);
   });
 
   test.each(
@@ -121,7 +106,6 @@ describe("planNamespaces", () => {
     expect(plan.joined.map(({ type }) => type)).toEqual([other]);
     expect(plan.has).toEqual(new Set([one, other]));
     expect(plan.cloneFlags).toBe(one === "cgroup" || one === "time" ? 0 : NAMESPACE_FLAGS[one]);
-    expect(plan.twice).toBe(other === "pid" || other === "user" || one === "user");
   });
 });
 

@@ -263,8 +263,8 @@ describe("scheduling", () => {
     expect(step?.call).toBe("sched_setattr");
     expect([step?.args[0], step?.args[2]]).toEqual([pid, 0]);
     const view = rawOf(step?.args[1]);
-    // SCHED_ATTR_SIZE_VER0
-    expect([view.byteLength, view.getUint32(0, true)]).toEqual([48, 48]);
+    // SCHED_ATTR_SIZE_VER1
+    expect([view.byteLength, view.getUint32(0, true)]).toEqual([56, 56]);
     expect(view.getUint32(4, true)).toBe(6);
     expect(view.getBigUint64(8, true)).toBe(0x5n);
     expect(view.getInt32(16, true)).toBe(-20);

@@ -225,17 +225,6 @@ describe("refuseUnsupported", () => {
     [["linux.intelRdt"], specWith({}, {}, { intelRdt: { closID: "x" } })],
     [["linux.netDevices"], specWith({}, {}, { netDevices: { eth0: {} } })],
     [["linux.memoryPolicy"], specWith({}, {}, { memoryPolicy: { mode: "MPOL_LOCAL" } })],
-    [
-      ["linux.timeOffsets"],
-      specWith(
-        { hostname: "" },
-        {},
-        {
-          namespaces: [{ type: "mount" }, { type: "time" }],
-          timeOffsets: { monotonic: { secs: 1 } },
-        },
-      ),
-    ],
     [["linux.resources.memory"], resources({ memory: { limit: 1 } })],
     [["linux.resources.memory"], resources({ memory: { swappiness: 0 } })],
     [["linux.resources.cpu"], resources({ cpu: { cpus: "0" } })],
