@@ -14,7 +14,7 @@ export const command = defineCommand({
     },
   },
   takes: [1, 1],
-  async run({ positionals: [id = ""], values: { force }, globals: { root, log } }) {
-    await remove(root, id, { force, warn: (message) => log.write("warning", message) });
+  run({ positionals: [id = ""], values: { force }, globals: { root, log } }) {
+    remove(root, id, { force, warn: (message) => log.write("warning", message) });
   },
 });

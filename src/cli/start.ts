@@ -8,7 +8,7 @@ export const command = defineCommand({
   description: "",
   options: {},
   takes: [1, 1],
-  async run({ positionals: [id = ""], globals }) {
-    await start(globals.root, id);
+  run({ positionals: [id = ""], globals }) {
+    start(globals.root, id);
   },
 });

@@ -128,6 +128,7 @@ const STAGES = [
 ];
 const SIZE = 192;
 const EXECUTOR = 16;
+const RELEASE = 24;
 const JOIN = 44;
 const FDS = 108;
 const ANSWER = 172;
@@ -151,7 +152,7 @@ export function beginSpawn(request: SpawnRequest): Starting {
   setU64(view, 8, placeArgv(request.argv));
   const fields = [
     request.cgroup ?? -1,
-    request.release ?? -1,
+    -1,
     request.joins.length,
     request.descriptors.length,
     request.closeFrom,
@@ -173,12 +174,20 @@ export function beginSpawn(request: SpawnRequest): Starting {
   return { finish: () => finish(request, starter, sources) };
 }
 
-/** The child places descriptors one by one: a source below the highest target could be overwritten before its turn. */
-function placeDescriptors({ descriptors, executor }: SpawnRequest): number[] {
+/**
+ * Writes copies of the descriptors into the request: the caller may close its own before they are used. The child places
+ * them one by one, so a source below the highest target could be overwritten before its turn.
+ */
+function placeDescriptors({ descriptors, executor, release }: SpawnRequest): number[] {
   let above = 0;
   for (const { to } of descriptors) if (to >= above) above = to + 1;
   const sources = [duplicate(executor, above)];
   view.setInt32(EXECUTOR, sources[0] ?? -1, true);
+  if (release !== undefined) {
+    const source = duplicate(release, above);
+    sources.push(source);
+    view.setInt32(RELEASE, source, true);
+  }
   descriptors.forEach(({ from, to }, i) => {
     const source = duplicate(from, above);
     sources.push(source);

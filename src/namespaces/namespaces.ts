@@ -93,7 +93,7 @@ export function openNamespaces(joined: readonly JoinedNamespace[]): OpenNamespac
       if (found < 0) throw new BerthError("namespace", `${subject}: is not a namespace`);
       if (found !== type) {
         const name = Object.entries(NAMESPACE_FLAGS).find(([, flag]) => flag === found)?.[0] ?? "another";
-        throw new BerthError("namespace", `${subject}: is a ${name} namespace`);
+        throw new BerthError("namespace", `${subject}: is of type "${name}"`);
       }
     }
     return opened;

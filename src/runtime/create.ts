@@ -9,6 +9,7 @@ import { effectiveIds, hasCapability, processStat, tryPidfdSignal, waitPidfd } f
 import { listenAt, pathThrough, sendDescriptor, socketPair } from "../linux/socket.ts";
 import { beginSpawn, emptyMemfd, openExecutor, type Spawned, type Starting, seal } from "../linux/spawn.ts";
 import { type NamespacePlan, openNamespaces, planNamespaces } from "../namespaces/namespaces.ts";
+import { refuseOwnSettings } from "../namespaces/own.ts";
 import { encode } from "../plan/encode.ts";
 import { descriptors } from "../plan/protocol.ts";
 import { callerLimit } from "../process/limits.ts";
@@ -193,6 +194,7 @@ function beginInit(making: Making, scope: Scope): Beginning {
   const listen = scope.keep(listenAt(pathThrough(making.directory.fd, START_SOCKET_CREATING)));
   const joined = openNamespaces(namespaces.joined);
   for (const { fd } of joined) scope.keep(fd);
+  if (joined.length > 0) refuseOwnSettings(bundle.spec, joined);
   const time = joined.find((entry) => entry.joined.type === "time");
   const starting = beginSpawn({
     create: namespaces.cloneFlags,

@@ -25,7 +25,7 @@ export interface DeleteOptions {
  * Deletes a container that has stopped, or was created and never started; with `force`, any; runtime.md "Delete".
  * @throws BerthError when it runs, or there is none
  */
-export async function remove(root: string, id: string, { force, warn }: DeleteOptions): Promise<void> {
+export function remove(root: string, id: string, { force, warn }: DeleteOptions): void {
   const directory = openState(root, id);
   if (directory === undefined) {
     if (force) return;
@@ -36,7 +36,7 @@ export async function remove(root: string, id: string, { force, warn }: DeleteOp
       if (force) return;
       throw doesNotExist(id);
     }
-    await removeLocked(directory, force, warn);
+    removeLocked(directory, force, warn);
   } finally {
     closeState(directory);
   }
@@ -73,11 +73,7 @@ function readIfSound(
   }
 }
 
-async function removeLocked(
-  directory: StateDirectory,
-  force: boolean,
-  warn: (message: string) => void,
-): Promise<void> {
+function removeLocked(directory: StateDirectory, force: boolean, warn: (message: string) => void): void {
   const record = force ? readIfSound(directory, warn) : readRecord(directory);
   if (record === undefined) {
     // A create that was killed right after it made the directory, or a state that nobody can read any more.
@@ -90,5 +86,5 @@ async function removeLocked(
     killAll(record);
     awaitEnd(record);
   }
-  await destroy(directory, record, warn);
+  destroy(directory, record, warn);
 }

@@ -7,7 +7,7 @@ import { POLLIN, SIGKILL } from "../linux/constants.ts";
 import { close, withDescriptor } from "../linux/file.ts";
 import { openProcess, poll, tryPidfdSignal } from "../linux/process.ts";
 import type { Hooks } from "../spec/config.ts";
-import { parseConfig } from "../spec/parse.ts";
+import { savedSpec } from "../spec/saved.ts";
 import { type ContainerRecord, readConfig, removeState, type StateDirectory } from "../state/store.ts";
 import { hookState } from "./status.ts";
 
@@ -55,12 +55,12 @@ function openProcessState(record: ContainerRecord): boolean {
  * poststop hooks, whose failures are only warned about (config.md "Poststop").
  * @throws BerthError
  */
-export async function destroy(
+export function destroy(
   directory: StateDirectory,
   record: ContainerRecord,
   warn: (message: string) => void,
-): Promise<void> {
-  const hooks = await savedHooks(directory, warn);
+): void {
+  const hooks = savedHooks(directory, warn);
   if (record.cgroup !== null) {
     if (isFrozen(record.cgroup)) thaw(record.cgroup);
     removeCgroup(record.cgroup);
@@ -70,15 +70,12 @@ export async function destroy(
 }
 
 /** The hooks of the container's own config.json; none when create was killed before it was saved. */
-async function savedHooks(
-  directory: StateDirectory,
-  warn: (message: string) => void,
-): Promise<Hooks | undefined> {
+function savedHooks(directory: StateDirectory, warn: (message: string) => void): Hooks | undefined {
   try {
     const text = readConfig(directory);
     // Most containers have none, and then need not be parsed.
     if (!text.includes('"poststop"')) return undefined;
-    return (await parseConfig(text, `${directory.path}/config.json`)).spec.hooks;
+    return savedSpec(text).hooks;
   } catch (error) {
     warn(`poststop hooks are not run: ${messageOf(error)}`);
     return undefined;

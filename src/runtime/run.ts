@@ -37,7 +37,7 @@ export async function run(options: RunOptions): Promise<number> {
   try {
     startContainer(directory, record, spec);
   } catch (error) {
-    await discard(container, options.warn);
+    discard(container, options.warn);
     throw error;
   }
   closeState(directory);
@@ -46,7 +46,7 @@ export async function run(options: RunOptions): Promise<number> {
   forwardSignals(child.pidfd, forwardedSignals());
   if (master !== undefined) relayTerminal(master, child.pidfd);
   const status = awaitInit(container);
-  if (!options.keep) await remove(options.root, options.id, { force: true, warn: options.warn });
+  if (!options.keep) remove(options.root, options.id, { force: true, warn: options.warn });
   return status;
 }
 
@@ -80,15 +80,12 @@ function awaitInit({ child, record }: Created): number {
 }
 
 /** Undoes a container that could not be started. */
-async function discard(
-  { directory, record, child }: Created,
-  warn: (message: string) => void,
-): Promise<void> {
+function discard({ directory, record, child }: Created, warn: (message: string) => void): void {
   try {
     killAll(record);
     waitPidfd(child.pidfd);
     awaitEnd(record);
-    await destroy(directory, record, warn);
+    destroy(directory, record, warn);
   } catch (error) {
     warn(`after the failed start: ${messageOf(error)}`);
   }

@@ -7,7 +7,7 @@ import { openProcess } from "../linux/process.ts";
 import { pathThrough, tryConnect } from "../linux/socket.ts";
 import { MESSAGE_SIZE } from "../plan/protocol.ts";
 import type { Spec } from "../spec/config.ts";
-import { parseConfig } from "../spec/parse.ts";
+import { savedSpec } from "../spec/saved.ts";
 import {
   type ContainerRecord,
   closeState,
@@ -28,7 +28,7 @@ import { hookState, statusOf } from "./status.ts";
  * Starts a created container: its process is executed; runtime.md "Start". Runs its startContainer and poststart hooks.
  * @throws BerthError when it is not in the state "created", or cannot be executed
  */
-export async function start(root: string, id: string): Promise<void> {
+export function start(root: string, id: string): void {
   const directory = findState(root, id);
   try {
     if (!tryToLock(directory)) {
@@ -38,7 +38,7 @@ export async function start(root: string, id: string): Promise<void> {
     if (!lock(directory)) throw doesNotExist(id);
     const record = readRecord(directory);
     checkCreated(directory, record);
-    const { spec } = await parseConfig(readConfig(directory), `${directory.path}/config.json`);
+    const spec = savedSpec(readConfig(directory));
     startContainer(directory, record, spec);
   } finally {
     closeState(directory);
@@ -79,24 +79,18 @@ export function startContainer(directory: StateDirectory, record: ContainerRecor
     );
   }
   withDescriptor(pidfd, () => {
-    orEnd(record, () => runStartContainerHooks(record, spec, pidfd));
-    execute(directory, record, spec);
-    orEnd(record, () => {
+    try {
+      runStartContainerHooks(record, spec, pidfd);
+      execute(directory, record, spec);
       const place = { kind: "runtime", bundle: record.bundle } as const;
       runHooks("poststart", spec.hooks?.poststart, hookState(record, "running"), place);
-    });
+    } catch (error) {
+      // runtime.md "Lifecycle", steps 8 to 10. And who hears of the failure must not find init still about to exit.
+      killAll(record);
+      awaitEnd(record);
+      throw error;
+    }
   });
-}
-
-/** Ends a container whose hooks fail: runtime.md "Lifecycle", steps 8 and 10. */
-function orEnd(record: ContainerRecord, hooks: () => void): void {
-  try {
-    hooks();
-  } catch (error) {
-    killAll(record);
-    awaitEnd(record);
-    throw error;
-  }
 }
 
 /** Tells init to execute, and waits until it has. */

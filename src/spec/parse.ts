@@ -2,6 +2,7 @@ import { BerthError } from "../errors.ts";
 import { acceptsSpec, KNOWN_KEYS } from "./accepts.gen.ts";
 import { failedChecks } from "./checks.ts";
 import type { Spec } from "./config.ts";
+import { dropNulls } from "./saved.ts";
 import { warnOfUnknown } from "./unknown.ts";
 import { warnOf } from "./warnings.ts";
 
@@ -50,18 +51,4 @@ function warningsOf(spec: Spec): string[] {
   warnOfUnknown(spec, KNOWN_KEYS, warn);
   warnOf(spec, warn);
   return warnings;
-}
-
-/** Removes every property whose value is null, in place. A null in an array stays: there it is a mistake. */
-function dropNulls(value: unknown): void {
-  if (typeof value !== "object" || value === null) return;
-  if (Array.isArray(value)) {
-    for (const item of value) dropNulls(item);
-    return;
-  }
-  const object = value as Record<string, unknown>;
-  for (const key in object) {
-    if (object[key] === null) delete object[key];
-    else dropNulls(object[key]);
-  }
 }

@@ -2,7 +2,7 @@ import type { Spec } from "../config.ts";
 import type { IdMapping } from "../linux.ts";
 import { hasNewNamespace, namespaceOf } from "../namespaces.ts";
 import { each, type Report } from "../problem.ts";
-import { sysctlPath } from "../sysctl.ts";
+import { namespaceOfSysctl, sysctlPath } from "../sysctl.ts";
 
 // linux.namespaces, and what may be set only in a namespace of one's own. Runtime-spec 1.3, config-linux.md.
 
@@ -94,17 +94,6 @@ function utf8Length(text: string): number {
   return bytes;
 }
 
-const IPC_SYSCTLS = [
-  "kernel/msgmax",
-  "kernel/msgmnb",
-  "kernel/msgmni",
-  "kernel/sem",
-  "kernel/shmall",
-  "kernel/shmmax",
-  "kernel/shmmni",
-  "kernel/shm_rmid_forced",
-];
-
 /** A sysctl outside of the container's own namespaces would be the host's. */
 export function checkSysctl(spec: Spec, report: Report): void {
   const { sysctl } = spec.linux;
@@ -125,12 +114,4 @@ function refusal(spec: Spec, path: string): string | undefined {
   return namespaceOf(spec, type) === undefined
     ? `only with ${type === "ipc" ? "an" : "a"} ${type} namespace in linux.namespaces`
     : undefined;
-}
-
-function namespaceOfSysctl(path: string): "ipc" | "network" | "uts" | "user" | undefined {
-  if (path.startsWith("net/")) return "network";
-  if (path.startsWith("fs/mqueue/") || IPC_SYSCTLS.includes(path)) return "ipc";
-  if (path === "kernel/domainname") return "uts";
-  if (path.startsWith("user/")) return "user";
-  return undefined;
 }
