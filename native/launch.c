@@ -17,7 +17,7 @@ static const char *const kept[] = {
 	"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
 };
 
-static char engine[MAX_PATH];
+static char engine[MAX_PATH], where[MAX_PATH];
 static char limits[64] = "BERTH_NOFILE=";
 static char inherited[32] = "BERTH_FDS=";
 static char *environment[MAX_VARIABLES];
@@ -82,6 +82,9 @@ void __attribute__((noreturn)) start(long *stack)
 	for (unsigned i = 0; i < sizeof beside; i++)
 		engine[(unsigned)length + i] = beside[i];
 
+	/* Bun does not even start in a directory that is gone, and a caller may still want to delete a container. */
+	if (sys(__NR_getcwd, (long)where, sizeof where, 0, 0, 0, 0) < 0 || where[0] != '/')
+		sys(__NR_chdir, (long)"/", 0, 0, 0, 0, 0);
 	for (; *envp && n < MAX_VARIABLES - 3; envp++)
 		if (is_kept(*envp))
 			environment[n++] = *envp;

@@ -209,11 +209,14 @@ function read(path: string): string {
 
 /** Processes that are in a cgroup of this test file, or have its directory in their command line. Who reaps the dead is not ours. */
 function leftProcesses(): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .filter((pid) => `${read(`/proc/${pid}/cgroup`)}${read(`/proc/${pid}/cmdline`)}`.includes(mark))
-    .filter((pid) => !read(`/proc/${pid}/status`).includes("State:\tZ"))
-    .map(Number);
+  return (
+    readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+      .filter((pid) => `${read(`/proc/${pid}/cgroup`)}${read(`/proc/${pid}/cmdline`)}`.includes(mark))
+      // What has no state any more was reaped since.
+      .filter((pid) => /^State:\t[^ZX]/m.test(read(`/proc/${pid}/status`)))
+      .map(Number)
+  );
 }
 
 /** The fields of each line of mountinfo that berth could have left: proc_pid_mountinfo(5). */

@@ -66,7 +66,7 @@ async function execute<T extends Options>(
       return 0;
     }
     if (parsed.help) {
-      await (await import("./help.ts")).printOverview();
+      await (await import("./help-text.ts")).printHelp(undefined);
       return 0;
     }
     const globals = globalsOf(parsed, log);
@@ -77,7 +77,7 @@ async function execute<T extends Options>(
       definition.stopAtPositional ?? false,
     );
     if (rest.help) {
-      (await import("./help.ts")).printCommandHelp(definition);
+      (await import("./help-text.ts")).printCommandHelp(definition);
       return 0;
     }
     checkCount(definition, rest.positionals.length);

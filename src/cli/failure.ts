@@ -1,7 +1,7 @@
 import { hasCode, isBerthError, messageOf } from "../errors.ts";
 import { writeAll } from "../linux/file.ts";
 import type { CommandText } from "./command.ts";
-import { commandHelp, overview } from "./help.ts";
+import { commandHelp, overview } from "./help-text.ts";
 import type { Log } from "./log.ts";
 import { print } from "./output.ts";
 

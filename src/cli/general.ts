@@ -1,8 +1,6 @@
-import { BerthError } from "../errors.ts";
-import { nearest } from "../spec/nearest.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { COMMANDS, commandWord } from "./commands.ts";
-import { printOverview } from "./help.ts";
+import { commandWord } from "./commands.ts";
+import { printHelp, unknownCommand } from "./help-text.ts";
 
 /** What answers when no command is named, or one that there is not. */
 export const command: Command = defineCommand({
@@ -15,10 +13,8 @@ export const command: Command = defineCommand({
   stopAtPositional: true,
   async run() {
     const name = commandWord(process.argv.slice(2));
-    if (name === undefined) return printOverview();
-    const near = nearest(name, Object.keys(COMMANDS));
-    throw new BerthError("unknown-command", `unknown command ${JSON.stringify(name)}`, {
-      hint: near === undefined ? '"berth help" lists the commands' : `did you mean "berth ${near}"?`,
-    });
+    if (name !== undefined) throw unknownCommand(name);
+    await printHelp(undefined);
+    return undefined;
   },
 });

@@ -70,8 +70,12 @@ export function workingDirectory(): string {
   return at.text(buffer, length - 1);
 }
 
+/** A slash before another, before a dot or at the end: the path may be unclean. Most are clean, and need not be taken apart. */
+const UNCLEAN = /\/(?:[/.]|$)/;
+
 /** `path` made absolute against the working directory and cleaned of ".", ".." and doubled slashes, by its text alone. */
 export function absolute(path: string, base = ""): string {
+  if (path.startsWith("/") && !UNCLEAN.test(path)) return path;
   const whole = path.startsWith("/") ? path : `${base === "" ? workingDirectory() : base}/${path}`;
   const parts: string[] = [];
   for (const part of whole.split("/")) {

@@ -64,6 +64,16 @@ export function openExecutor(): number {
   return seal(check(fd, `make the memory file "${name}"`), name, content);
 }
 
+/**
+ * Lets nobody but its owner, berth, read the executor. The kernel opens a process that executes what it may not read to none
+ * but the user namespace of the file's owner. One that joins a user namespace needs that: whoever is root there could
+ * reach the host through it (CVE-2016-9962). @throws BerthError
+ */
+export function hideExecutor(fd: number): number {
+  check(syscall("fchmod", fd, 0o711), 'hide the memory file "berth-init"');
+  return fd;
+}
+
 function openThroughOverlay(): number {
   const subject = "mount a read-only overlay of libexec (vm.memfd_noexec=2 forbids an executable in memory)";
   const context = check(syscall("fsopen", scratch().text("overlay"), FSOPEN_CLOEXEC), subject);

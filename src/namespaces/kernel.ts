@@ -11,6 +11,7 @@ import { serving, slot, struct } from "../plan/build.ts";
 import type { Descriptors } from "../plan/protocol.ts";
 import type { Step } from "../plan/step.ts";
 import type { Spec } from "../spec/config.ts";
+import { sysctlPath } from "../spec/sysctl.ts";
 
 /** Steps that set what the new namespaces have of the kernel's own: host name, domain name, sysctl. */
 export function kernelSteps(spec: Spec, descriptors: Descriptors): Step[] {
@@ -29,13 +30,6 @@ export function kernelSteps(spec: Spec, descriptors: Descriptors): Step[] {
   return steps;
 }
 
-/** The file below /proc/sys for a key, whose separator is "." or "/", whichever comes first; man 8 sysctl. */
-export function sysctlFile(key: string): string {
-  const first = /[./]/.exec(key)?.[0];
-  if (first !== ".") return key;
-  return key.replace(/[./]/g, (separator) => (separator === "." ? "/" : "."));
-}
-
 function sysctlSteps(key: string, value: string, descriptors: Descriptors): Step[] {
   const { call } = serving("kernel", `linux.sysctl["${key}"]`);
   const file = slot("sysctl");
@@ -45,7 +39,7 @@ function sysctlSteps(key: string, value: string, descriptors: Descriptors): Step
     { name: "flags", offset: 0, size: 8, value: O_WRONLY | O_CLOEXEC },
     { name: "resolve", offset: 16, size: 8, value: resolve },
   ]);
-  const path = `sys/${sysctlFile(key)}`;
+  const path = `sys/${sysctlPath(key)}`;
   const length = new TextEncoder().encode(value).length;
   return [
     call("openat2", [descriptors.proc, path, how, 24], {

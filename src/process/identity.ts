@@ -8,6 +8,7 @@ import {
   PR_SET_NO_NEW_PRIVS,
 } from "../linux/constants.ts";
 import { EINVAL, EPERM } from "../linux/errno.ts";
+import { hasCapability } from "../linux/process.ts";
 import { label, mark, rawBytes, serving, struct } from "../plan/build.ts";
 import type { Step } from "../plan/step.ts";
 import { CAPABILITIES } from "../spec/capabilities.ts";
@@ -15,6 +16,15 @@ import type { Capabilities, Process, User } from "../spec/process.ts";
 
 /** The kernel knows at most this many capabilities: capset takes two words of 32. */
 const MAX_CAPABILITIES = 64;
+
+/** The capabilities that the process is to have, and berth has not. */
+export function lackingCapabilities({ capabilities = {} }: Process): string[] {
+  const { effective = [], permitted = [], inheritable = [] } = capabilities;
+  return [...new Set([...effective, ...permitted, ...inheritable])].filter((name) => {
+    const number = capabilityNumber(name);
+    return number !== undefined && !hasCapability(number);
+  });
+}
 
 /** Also "constructor" is a name that config.json may hold, and that every object knows. */
 function capabilityNumber(name: string): number | undefined {

@@ -1,4 +1,4 @@
-import { KEYCTL_JOIN_SESSION_KEYRING, KEYCTL_SETPERM } from "../linux/constants.ts";
+import { KEYCTL_JOIN_SESSION_KEYRING, KEYCTL_SETPERM, PR_SET_DUMPABLE } from "../linux/constants.ts";
 import { EDQUOT, ENOSYS } from "../linux/errno.ts";
 import { label, mark, serving, slot } from "../plan/build.ts";
 import type { Step } from "../plan/step.ts";
@@ -17,6 +17,17 @@ const PERSONALITIES: Readonly<Record<Personality["domain"], number>> = { LINUX: 
 /** A step that makes init the leader of a new session, so that no terminal of the caller's is its own. */
 export function sessionStep(): Step {
   return serving("identity", "process").call("setsid", []);
+}
+
+/**
+ * Steps that close init to processes that share its pid namespace, until it executes: they could reach through it what it still
+ * has of the host (CVE-2016-9962). In a pid namespace of its own there are none, and a berth without CAP_SYS_PTRACE can
+ * take descriptors from init only if it is left open.
+ * @see man 2 PR_SET_DUMPABLE
+ */
+export function secludeSteps(sharesPidNamespace: boolean): Step[] {
+  if (!sharesPidNamespace) return [];
+  return [serving("identity", "linux.namespaces", "pid").call("prctl", [PR_SET_DUMPABLE, 0, 0, 0, 0])];
 }
 
 /**

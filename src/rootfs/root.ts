@@ -78,26 +78,29 @@ export function rootSteps(
       what: `make the host's mounts ${propagation ?? "rslave"}`,
       hints: { [EPERM]: "a new mount namespace needs CAP_SYS_ADMIN" },
     }),
-    ...(maySpreadToHost(propagation) ? makeParentPrivate(host, context.rootfs, slots) : []),
+    ...(maySpreadToHost(propagation)
+      ? separateParent(host, context.rootfs, propagation === "slave" ? "slave" : "private", slots)
+      : []),
     ...takeNull(context, slots),
     ...takeRootfs(propagation, context, slots),
   ];
 }
 
 /**
- * pivot_root(2) wants the mount that the rootfs lies on to be private, and what is mounted on a shared one would appear on
+ * pivot_root(2) wants the mount that the rootfs lies on not to be shared, and what is mounted on a shared one would appear on
  * the host. Only the root of a mount can be named for that, which some directory above the rootfs is.
  */
-function makeParentPrivate(host: Serving, rootfs: string, slots: Slots): Step[] {
+function separateParent(host: Serving, rootfs: string, to: "slave" | "private", slots: Slots): Step[] {
   const parts = rootfs.split("/").filter((part) => part !== "");
-  const made = label("made private");
+  const type = to === "slave" ? MS_SLAVE : MS_PRIVATE;
+  const made = label(`made ${to}`);
   const steps: Step[] = [];
   for (let n = parts.length; n >= 0; n--) {
     const path = `/${parts.slice(0, n).join("/")}`;
     const no = label("not a mount");
-    const what = "make the mount below the rootfs private";
+    const what = `make the mount below the rootfs ${to}`;
     steps.push(
-      host.call("mount", [0, path, 0, MS_PRIVATE, 0], { what, ...(n > 0 ? { on: { [EINVAL]: no } } : {}) }),
+      host.call("mount", [0, path, 0, type, 0], { what, ...(n > 0 ? { on: { [EINVAL]: no } } : {}) }),
     );
     if (n > 0) steps.push(always({ serving: host, slots }, made), mark(no));
   }

@@ -23,7 +23,7 @@ import { cwdSteps } from "../process/cwd.ts";
 import { execSteps, findSteps, homeSteps, lacksHome, planExecutable } from "../process/exec.ts";
 import { identitySteps } from "../process/identity.ts";
 import { type CallerLimit, ownLimitSteps } from "../process/limits.ts";
-import { keyringSteps, personalitySteps, sessionStep } from "../process/session.ts";
+import { keyringSteps, personalitySteps, secludeSteps, sessionStep } from "../process/session.ts";
 import { nullSteps, ownerSteps, type Stdio } from "../process/stdio.ts";
 import { terminalSteps } from "../process/terminal.ts";
 import { mountSteps, pathSteps, pivotSteps, type RootfsContext } from "../rootfs/rootfs.ts";
@@ -84,6 +84,8 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
   const init: Step[] = [
     ...beginSteps(fds),
     ...namespaceSteps(spec.linux, namespaces, fds),
+    // Only now, for a process that is closed may not write its own /proc/self/timens_offsets.
+    ...secludeSteps(!namespaces.created.has("pid")),
     sessionStep(),
     ...(context.noNewKeyring ? [] : keyringSteps(context.id, userNamespace)),
     ...mountSteps(spec, rootfs),

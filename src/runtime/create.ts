@@ -7,7 +7,15 @@ import { absolute } from "../linux/directory.ts";
 import { rename, type Scope, scoped, writeAtomically } from "../linux/file.ts";
 import { effectiveIds, hasCapability, processStat, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
 import { listenAt, pathThrough, sendDescriptor, socketPair } from "../linux/socket.ts";
-import { beginSpawn, emptyMemfd, openExecutor, type Spawned, type Starting, seal } from "../linux/spawn.ts";
+import {
+  beginSpawn,
+  emptyMemfd,
+  hideExecutor,
+  openExecutor,
+  type Spawned,
+  type Starting,
+  seal,
+} from "../linux/spawn.ts";
 import { type NamespacePlan, openNamespaces, planNamespaces } from "../namespaces/namespaces.ts";
 import { refuseOwnSettings } from "../namespaces/own.ts";
 import { encode } from "../plan/encode.ts";
@@ -196,13 +204,14 @@ function beginInit(making: Making, scope: Scope): Beginning {
   for (const { fd } of joined) scope.keep(fd);
   if (joined.length > 0) refuseOwnSettings(bundle.spec, joined);
   const time = joined.find((entry) => entry.joined.type === "time");
+  const executor = scope.keep(openExecutor());
   const starting = beginSpawn({
     create: namespaces.cloneFlags,
     joins: joined.filter((entry) => entry !== time),
     cgroup: making.cgroup?.directory,
     release: namespaces.created.has("user") ? syncOfInit : undefined,
     becomeRoot: namespaces.has.has("user"),
-    executor: scope.keep(openExecutor()),
+    executor: joined.some((entry) => entry.joined.type === "user") ? hideExecutor(executor) : executor,
     argv: ["berth-init", String(fds.sync), String(fds.plan)],
     descriptors: [
       { from: syncOfInit, to: fds.sync },

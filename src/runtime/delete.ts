@@ -1,9 +1,11 @@
 import { BerthError, messageOf } from "../errors.ts";
+import { sleep } from "../linux/process.ts";
 import type { Status } from "../spec/state.ts";
 import {
   type ContainerRecord,
   closeState,
   doesNotExist,
+  isCurrent,
   lock,
   openState,
   readRecord,
@@ -47,12 +49,18 @@ export function remove(root: string, id: string, { force, warn }: DeleteOptions)
  * @throws BerthError when it is a create, and not forced to
  */
 function acquire(directory: StateDirectory, force: boolean): boolean {
-  if (!tryToLock(directory)) {
+  for (let wait = 1; !tryToLock(directory); wait = Math.min(2 * wait, 100)) {
     const record = readIfSound(directory, () => {});
-    if (!force && statusOf(directory, record) === "creating") throw notStopped(directory.id, "creating");
-    if (force && record !== undefined) killAll(record);
+    // Without a record, whoever makes or removes it will not take long.
+    if (!force && record !== undefined && statusOf(directory, record) === "creating") {
+      throw notStopped(directory.id, "creating");
+    }
+    if (!force || !isCurrent(directory)) return lock(directory);
+    // Again and again: a create may not have come to start what is to be killed.
+    if (record !== undefined) killAll(record);
+    sleep(wait);
   }
-  return lock(directory);
+  return isCurrent(directory);
 }
 
 function notStopped(id: string, status: Status): BerthError {

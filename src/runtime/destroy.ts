@@ -1,4 +1,3 @@
-import { isFrozen, thaw } from "../cgroups/freeze.ts";
 import { kill as killCgroup } from "../cgroups/kill.ts";
 import { remove as removeCgroup } from "../cgroups/remove.ts";
 import { BerthError, messageOf } from "../errors.ts";
@@ -60,16 +59,17 @@ export function destroy(
   record: ContainerRecord,
   warn: (message: string) => void,
 ): void {
-  const hooks = savedHooks(directory, warn);
+  // Without a pid, create was killed before init began: there is nothing that a hook could have to clean up.
+  const hooks = record.pid === 0 ? undefined : savedHooks(directory, warn);
   if (record.cgroup !== null) {
-    if (isFrozen(record.cgroup)) thaw(record.cgroup);
+    // Frozen or not: SIGKILL reaches frozen processes too, and to thaw them could meet a pause.
     removeCgroup(record.cgroup);
   }
   removeState(directory);
   runPoststopHooks(hooks?.poststop, hookState(record, "stopped", 0), record.bundle, warn);
 }
 
-/** The hooks of the container's own config.json; none when create was killed before it was saved. */
+/** The hooks of the container's own config.json. */
 function savedHooks(directory: StateDirectory, warn: (message: string) => void): Hooks | undefined {
   try {
     const text = readConfig(directory);

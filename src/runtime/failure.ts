@@ -1,9 +1,11 @@
 import type { BerthError } from "../errors.ts";
 import { O_DIRECTORY, O_PATH } from "../linux/constants.ts";
+import { EPERM } from "../linux/errno.ts";
 import { tryOpen, withDescriptor } from "../linux/file.ts";
 import { stepError } from "../plan/perform.ts";
 import { planExecutable } from "../process/exec.ts";
 import { explainExecFailure } from "../process/exec-failure.ts";
+import { lackingCapabilities } from "../process/identity.ts";
 import { readMountLog } from "../rootfs/mount-log.ts";
 import type { Process } from "../spec/process.ts";
 import type { Creation } from "./serve.ts";
@@ -20,6 +22,14 @@ export function describeFailure(creation: Creation, number: number, errno: numbe
       const hint = step.hints?.[errno] ?? step.hints?.[0];
       const said = `the kernel says: ${log.join("; ")}`;
       return stepError(step, errno, { hint: hint === undefined ? said : `${hint}; ${said}` });
+    }
+  }
+  if (step?.path === "process.capabilities" && errno === EPERM && spec.process !== undefined) {
+    const lacking = lackingCapabilities(spec.process);
+    if (lacking.length > 0) {
+      return stepError(step, errno, {
+        hint: `berth can only give what it has, and has no ${lacking.join(", ")}`,
+      });
     }
   }
   if (step?.phase === "start" && step.path.startsWith("process.args") && spec.process !== undefined) {

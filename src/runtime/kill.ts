@@ -1,4 +1,3 @@
-import { isFrozen, thaw } from "../cgroups/freeze.ts";
 import { kill as killCgroup } from "../cgroups/kill.ts";
 import { members } from "../cgroups/members.ts";
 import { BerthError } from "../errors.ts";
@@ -63,7 +62,6 @@ function signalCgroup(record: ContainerRecord, signal: number): number {
   const pids = members(cgroup);
   if (signal === SIGKILL) {
     killCgroup(cgroup);
-    if (isFrozen(cgroup)) thaw(cgroup);
     return pids.length;
   }
   let count = 0;

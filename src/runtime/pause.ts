@@ -1,8 +1,9 @@
 import { freeze, thaw } from "../cgroups/freeze.ts";
 import type { CgroupPlace } from "../cgroups/path.ts";
 import { BerthError } from "../errors.ts";
+import { close } from "../linux/file.ts";
 import type { Status } from "../spec/state.ts";
-import { closeState, findState, readRecord } from "../state/store.ts";
+import { closeState, findState, lockPausing, readRecord } from "../state/store.ts";
 import { statusOf } from "./status.ts";
 
 /** Stops all processes of a container, until {@link resume}. @throws BerthError when it is not running or created */
@@ -27,7 +28,10 @@ export function resume(root: string, id: string): void {
 
 function withCgroup(root: string, id: string, act: (cgroup: CgroupPlace, status: Status) => void): void {
   const directory = findState(root, id);
+  let held: number | undefined;
   try {
+    // One that froze while another thawed would wait for a state that never comes.
+    held = lockPausing(directory);
     const record = readRecord(directory);
     const status = statusOf(directory, record);
     if (record !== undefined && record.cgroup === null) {
@@ -39,6 +43,7 @@ function withCgroup(root: string, id: string, act: (cgroup: CgroupPlace, status:
     // Without a record it is still being created, which neither of both accepts.
     act(record?.cgroup ?? { mount: "", path: "" }, status);
   } finally {
+    if (held !== undefined) close(held);
     closeState(directory);
   }
 }

@@ -3,12 +3,15 @@ import { PR_SET_CHILD_SUBREAPER } from "../linux/constants.ts";
 import { check } from "../linux/errno.ts";
 import { syscall } from "../linux/native.ts";
 import { exitStatus, forwardSignals, waitAny, waitPidfd } from "../linux/process.ts";
+import { copyWindowSize } from "../linux/terminal.ts";
 import { closeState } from "../state/store.ts";
 import { type Created, type CreateOptions, createContainer } from "./create.ts";
 import { remove } from "./delete.ts";
 import { awaitEnd, destroy, killAll } from "./destroy.ts";
 import { relayTerminal } from "./relay.ts";
 import { startContainer } from "./start.ts";
+
+const STDIN = 0;
 
 /** What `run` is asked for beside what `create` is. */
 export interface RunOptions extends CreateOptions {
@@ -31,6 +34,8 @@ export async function run(options: RunOptions): Promise<number> {
     ? undefined
     : (fd: number) => {
         master = fd;
+        // Before the container starts: its first look at the size is the right one.
+        copyWindowSize(STDIN, fd);
       };
   const container = await createContainer(options, foreground);
   const { directory, record, spec, child } = container;

@@ -33,7 +33,8 @@ export function start(root: string, id: string): void {
   try {
     if (!tryToLock(directory)) {
       // Who holds it may be a create that waits for a hook, and that for this very call.
-      checkCreated(directory, readRecord(directory));
+      const record = readRecord(directory);
+      if (record !== undefined) checkCreated(directory, record);
     }
     if (!lock(directory)) throw doesNotExist(id);
     const record = readRecord(directory);

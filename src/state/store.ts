@@ -133,6 +133,19 @@ export function tryToLock(directory: StateDirectory): boolean {
   return true;
 }
 
+/**
+ * Waits until nobody else pauses or resumes the container. Not the container's lock: a start that holds that may wait for a
+ * hook.
+ * @returns a descriptor, to be closed to give it back; or undefined when the container is being made or removed
+ */
+export function lockPausing(directory: StateDirectory): number | undefined {
+  const fd = tryOpen("state.json", O_RDONLY, 0, directory.fd);
+  if (fd === -ENOENT) return undefined;
+  check(fd, `open "${directory.path}/state.json"`);
+  check(tryLock(fd, LOCK_EX), `lock "${directory.path}/state.json"`);
+  return fd;
+}
+
 /** Whether the path still leads to this very directory. */
 export function isCurrent(directory: StateDirectory): boolean {
   const named = tryStat(directory.path);

@@ -383,6 +383,7 @@ describe("a hook that fails", () => {
     writeFileSync(plain, "#!/bin/sh\n", { mode: 0o644 });
     writeFileSync(join(log, "text"), "no program\n", { mode: 0o755 });
     writeFileSync(join(log, "script"), "#!/no/such/interpreter\n", { mode: 0o755 });
+    const bundle = makeBundle();
     for (const [path, reason] of [
       [join(log, "missing"), "no such file or directory"],
       [plain, "permission denied"],
@@ -391,7 +392,8 @@ describe("a hook that fails", () => {
       [log, "permission denied"],
     ] as const) {
       for (const kind of CREATING) {
-        const bundle = makeBundle(withHooks({ [kind]: [{ path }] }));
+        const hooks = { [kind]: [{ path }] };
+        writeFileSync(join(bundle.path, "config.json"), JSON.stringify({ ...bundle.config, hooks }));
         const error = refuse(["create", "--bundle", bundle.path, newId()]);
         expect(error).toContain(`hooks.${kind}[0] "${path}"`);
         expect(error).toContain(reason);

@@ -306,14 +306,17 @@ describe("several processes", () => {
     succeed(["delete", id]);
   });
 
-  test("without a pid namespace of its own, KILL still ends every process", () => {
-    const { id } = startContainer(withoutPidNamespace, script(THREE));
-    waitUntil(() => processes(id).length === 3, "three processes run");
-    const pids = processes(id);
-    succeed(["kill", id, "KILL"]);
-    waitUntil(() => !pids.some(isAlive), "all have ended");
-    awaitStop(id);
-    succeed(["delete", id]);
+  test("without a pid namespace of its own, KILL still ends every process, paused or not", () => {
+    for (const paused of [false, true]) {
+      const { id } = startContainer(withoutPidNamespace, script(THREE));
+      waitUntil(() => processes(id).length === 3, "three processes run");
+      const pids = processes(id);
+      if (paused) succeed(["pause", id]);
+      succeed(["kill", id, "KILL"]);
+      waitUntil(() => !pids.some(isAlive), "all have ended");
+      awaitStop(id);
+      succeed(["delete", id]);
+    }
   });
 
   test("without a pid namespace, KILL also ends what init has left behind", () => {

@@ -93,7 +93,7 @@ describe("process.user", () => {
       config.process.args = [
         "/bin/sh",
         "-c",
-        "for n in 0 1 2; do stat -Lc %u:%t:%T /proc/self/fd/$n; done >&2",
+        'x=$(for n in 0 1 2; do stat -Lc %u:%t:%T /proc/1/fd/$n; done); echo "$x" >&2',
       ];
       config.process.user = { uid: 1000, gid: 1000 };
     });
@@ -106,7 +106,11 @@ describe("process.user", () => {
 describe("stdio that is the host's /dev/null", () => {
   test("becomes the container's own", () => {
     const bundle = makeBundle((config) => {
-      config.process.args = ["/bin/sh", "-c", "stat -Lc %d:%i /dev/null /proc/self/fd/0 /proc/self/fd/1 >&2"];
+      config.process.args = [
+        "/bin/sh",
+        "-c",
+        'x=$(stat -Lc %d:%i /dev/null /proc/1/fd/0 /proc/1/fd/1); echo "$x" >&2',
+      ];
     });
     const { stderr } = runThrough('exec "$@" < /dev/null > /dev/null', bundle);
     const [own, stdin, stdout] = stderr.trim().split("\n");
@@ -230,7 +234,7 @@ describe("process.capabilities", () => {
     expect(status).toBe(1);
     expect(stderr).toContain("process.capabilities");
     expect(stderr).toContain("operation not permitted");
-    expect(stderr).toContain("CapPrm");
+    expect(stderr).toContain("has no CAP_SYS_RESOURCE");
   });
 });
 
@@ -298,11 +302,11 @@ describe("process.rlimits", () => {
   });
 
   test("act: a file beyond RLIMIT_FSIZE cannot be written", () => {
-    const { status } = runScript("head -c 2000 /dev/zero > /tmp/f", (config) => {
+    const { status } = runScript("head -c 2000 /dev/zero > /tmp/f; exit $?", (config) => {
       config.mounts.push({ destination: "/tmp", type: "tmpfs", source: "tmpfs" });
       config.process.rlimits = [{ type: "RLIMIT_FSIZE", soft: 1000, hard: 1000 }];
     });
-    // SIGXFSZ, which Bun ignores and a container must not inherit ignored.
+    // SIGXFSZ ends it, which Bun ignores and a container must not inherit ignored.
     expect(status).toBe(128 + 25);
   });
 
@@ -732,12 +736,8 @@ describe("descriptors", () => {
       () => {},
       (pid) => Bun.spawnSync(["ls", "-l", `/proc/${pid}/fd`]).stdout.toString(),
     );
-    const links = names
-      .split("\n")
-      .flatMap((line) => / (\d+) -> (.*)$/.exec(line)?.slice(1, 3).join(" ") ?? []);
-    expect(links.filter((link) => !/^[012] /.test(link)).map((link) => link.replace(/\d+\]$/, "N]"))).toEqual(
-      ["3 socket:[N]", "5 socket:[N]"],
-    );
+    const links = [...names.matchAll(/ (\d+) -> (\w+)/g)].map(([, fd, target]) => [Number(fd), target]);
+    expect(links.filter(([fd]) => Number(fd) > 2).map(([, target]) => target)).toEqual(["socket", "socket"]);
   });
 
   test("that --preserve-fds asks for do, and no others", () => {
@@ -760,13 +760,19 @@ describe("descriptors", () => {
       options: ["--preserve-fds", "20"],
     });
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-    expect(
-      stdout
-        .trim()
-        .split(" ")
-        .map(Number)
-        .sort((a, b) => a - b),
-    ).toEqual([...Array(24).keys()]);
+    const numbers = stdout.trim().split(" ").map(Number);
+    expect(numbers.sort((a, b) => a - b)).toEqual([...Array(24).keys()]);
+  });
+
+  test("of stdio that the caller has closed are /dev/null", () => {
+    const bundle = makeBundle((config) => {
+      config.process.args = [
+        "/bin/sh",
+        "-c",
+        'cat; echo gone; x=$(stat -Lc %t:%T /proc/1/fd/0 /proc/1/fd/1); echo "$x" >&2',
+      ];
+    });
+    expect(runThrough('exec "$@" <&- >&-', bundle)).toMatchObject({ status: 0, stderr: "1:3\n1:3\n" });
   });
 
   test("that are not there are refused by number", () => {

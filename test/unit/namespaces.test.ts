@@ -15,7 +15,7 @@ import {
 } from "../../src/linux/constants.ts";
 import { ENOENT, EPERM, ERANGE } from "../../src/linux/errno.ts";
 import { idMapSteps, mappedId } from "../../src/namespaces/id-maps.ts";
-import { kernelSteps, sysctlFile } from "../../src/namespaces/kernel.ts";
+import { kernelSteps } from "../../src/namespaces/kernel.ts";
 import {
   closeNamespaces,
   NAMESPACE_FLAGS,
@@ -28,6 +28,7 @@ import { descriptors } from "../../src/plan/protocol.ts";
 import type { Spec } from "../../src/spec/config.ts";
 import { defaultSpec } from "../../src/spec/default.ts";
 import type { Linux, NamespaceType } from "../../src/spec/linux.ts";
+import { sysctlPath } from "../../src/spec/sysctl.ts";
 import { callNames, calls, fieldsOf, only } from "./steps.ts";
 
 const fds = descriptors(0);
@@ -123,7 +124,7 @@ describe("openNamespaces", () => {
 
   test.each([
     ["is missing", "/proc/self/ns/nothing", "no such file or directory"],
-    ["is another kind", "/proc/self/ns/ipc", "is a ipc namespace"],
+    ["is another kind", "/proc/self/ns/ipc", 'is of type "ipc"'],
     ["is none", "/proc/self/stat", "is not a namespace"],
   ])("refuses what %s, and says which entry it is", (_, path, why) => {
     expect(() => openNamespaces([entry("network", path)])).toThrow(
@@ -242,7 +243,7 @@ describe("kernelSteps", () => {
     ["kernel.shm_rmid_forced", "kernel/shm_rmid_forced"],
     ["plain", "plain"],
   ])("sysctl %s is the file %s", (key, file) => {
-    expect(sysctlFile(key)).toBe(file);
+    expect(sysctlPath(key)).toBe(file);
   });
 
   test("a sysctl is written in the checked /proc, and nothing leads out of it", () => {

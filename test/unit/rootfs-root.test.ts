@@ -66,10 +66,12 @@ describe("the rootfs", () => {
   );
 
   test.each<RootfsPropagation>(["shared", "rshared", "slave", "private", "unbindable"])(
-    "rootfsPropagation %s: the mount below the rootfs is private, and the host's are let go of as slaves",
+    "rootfsPropagation %s: the mount below the rootfs is not shared, and the host's are let go of as slaves",
     (propagation) => {
+      // One that is to follow the host's mounts must go on to hear of them.
+      const type = propagation === "slave" ? MS_SLAVE : MS_PRIVATE;
       const made = calls(rootOf(propagation)).filter(
-        ({ call, args }) => call === "mount" && args[3] === MS_PRIVATE,
+        ({ call, args }) => call === "mount" && args[3] === type,
       );
       expect(made.map(({ args }) => args[1]).slice(-3)).toEqual(["/bundle/rootfs", "/bundle", "/"]);
       const pivot = pivotSteps(withPropagation(propagation), rootfsContext());
