@@ -8,13 +8,13 @@
 #include "arch.h"
 #include <linux/fcntl.h>
 #include <linux/resource.h>
+#include <asm/signal.h>
 
 enum { MAX_PATH = 4096, MAX_VARIABLES = 32 };
 
-/* Names that the runtime itself reads. None reaches a container through here. */
+/* What the runtime itself reads, and the ps that it runs. None reaches a container through here. */
 static const char *const kept[] = {
-	"PATH", "HOME", "USER", "TERM", "COLUMNS", "TZ", "NO_COLOR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS",
-	"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
+	"PATH", "USER", "COLUMNS", "XDG_RUNTIME_DIR",
 };
 
 static char engine[MAX_PATH], where[MAX_PATH];
@@ -67,6 +67,7 @@ static void __attribute__((noreturn)) fail(const char *why)
 void __attribute__((noreturn)) start(long *stack)
 {
 	static const char beside[] = "libexec/berth";
+	static const uint64_t standard[4];
 	char **argv = (char **)(stack + 1);
 	char **envp = argv + stack[0] + 1;
 	uint64_t limit[2];
@@ -82,6 +83,8 @@ void __attribute__((noreturn)) start(long *stack)
 	for (unsigned i = 0; i < sizeof beside; i++)
 		engine[(unsigned)length + i] = beside[i];
 
+	/* Ignored, it would make the kernel reap the container's init before the runtime can ask how it ended. */
+	sys(__NR_rt_sigaction, SIGCHLD, (long)standard, 0, sizeof *standard, 0, 0);
 	/* Bun does not even start in a directory that is gone, and a caller may still want to delete a container. */
 	if (sys(__NR_getcwd, (long)where, sizeof where, 0, 0, 0, 0) < 0 || where[0] != '/')
 		sys(__NR_chdir, (long)"/", 0, 0, 0, 0, 0);

@@ -7,23 +7,23 @@
  */
 #include "run.h"
 #include <linux/sched.h>
-#include <linux/close_range.h>
 #include <linux/fcntl.h>
+#include <linux/prctl.h>
 #include <asm/errno.h>
 #include <asm/signal.h>
 
 enum { MAX_JOINS = 8, MAX_FDS = 8, STACK = 16384 };
-enum stage { JOIN = 1, CLONE, RELEASE, BECOME_ROOT, PLACE_FDS, SIGNALS, EXECUTE };
+enum stage { JOIN = 1, CLONE, PLACE_FDS, SIGNALS, RELEASE, BECOME_ROOT, EXECUTE };
 
 struct request {
 	uint64_t flags;      /* CLONE_NEW*: the namespaces to make */
 	uint64_t argv;       /* of the executor */
 	int32_t executor;    /* its descriptor */
 	int32_t cgroup;      /* descriptor of the cgroup to start in, or -1 */
-	int32_t release;     /* descriptor to read a byte from before going on (id maps must be there by then), or -1 */
+	int32_t waits;       /* it reads a byte from the first of its descriptors before going on: id maps are there by then */
 	int32_t njoins;
 	int32_t nfds;
-	int32_t close_from;  /* descriptors from here on do not reach the executor */
+	int32_t close_from;  /* descriptors from here on do not reach the executor; all places lie below */
 	int32_t become_root; /* 0:0 of its user namespace, without which execve would drop every capability */
 	struct { int32_t fd; uint32_t type; } join[MAX_JOINS];
 	struct { int32_t from, to; } fds[MAX_FDS];
@@ -83,6 +83,30 @@ static void join(struct request *r)
 	}
 }
 
+static int is_target(const struct request *r, int fd)
+{
+	for (int i = 0; i < r->nfds; i++)
+		if (r->fds[i].to == fd)
+			return 1;
+	return 0;
+}
+
+/* Puts the descriptors in their places and closes all others: what waits must not hold the runtime's ends and locks. */
+static void place_descriptors(struct request *r)
+{
+	long result;
+
+	for (int i = 0; i < r->nfds; i++)
+		if ((result = sys(__NR_dup3, r->fds[i].from, r->fds[i].to, 0, 0, 0, 0)) < 0)
+			fail(r, PLACE_FDS, result);
+	for (int fd = r->fds[0].to; fd < r->close_from; fd++)
+		if (!is_target(r, fd))
+			sys(__NR_close, fd, 0, 0, 0, 0, 0);
+	if ((result = sys(__NR_dup3, r->executor, r->close_from, O_CLOEXEC, 0, 0, 0)) < 0 ||
+	    (result = sys(__NR_close_range, r->close_from + 1, ~0U, 0, 0, 0, 0)) < 0)
+		fail(r, PLACE_FDS, result);
+}
+
 static void __attribute__((noreturn)) execute(struct request *r)
 {
 	uint64_t none = 0;
@@ -91,22 +115,20 @@ static void __attribute__((noreturn)) execute(struct request *r)
 	char byte;
 	long result;
 
-	if (r->release >= 0 && (result = sys(__NR_read, r->release, (long)&byte, 1, 0, 0, 0)) != 1)
-		fail(r, RELEASE, result < 0 ? result : -EPIPE);
-	if (r->become_root && ((result = sys(__NR_setresgid, 0, 0, 0, 0, 0, 0)) < 0 ||
-			       (result = sys(__NR_setresuid, 0, 0, 0, 0, 0, 0)) < 0))
-		fail(r, BECOME_ROOT, result);
-	for (int i = 0; i < r->nfds; i++)
-		if ((result = sys(__NR_dup3, r->fds[i].from, r->fds[i].to, 0, 0, 0, 0)) < 0)
-			fail(r, PLACE_FDS, result);
-	if ((result = sys(__NR_close_range, r->close_from, ~0U, CLOSE_RANGE_CLOEXEC, 0, 0, 0)) < 0)
-		fail(r, PLACE_FDS, result);
+	/* Nothing outlives the runtime before it says so. */
+	sys(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0);
+	place_descriptors(r);
 	/* CLONE_CLEAR_SIGHAND leaves what is ignored, and Bun and some engines ignore SIGPIPE: a container starts afresh. */
 	for (int signal = 1; signal <= 64; signal++)
 		sys(__NR_rt_sigaction, signal, (long)&standard, 0, sizeof none, 0, 0);
 	if ((result = sys(__NR_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, sizeof none, 0, 0)) < 0)
 		fail(r, SIGNALS, result);
-	result = sys(__NR_execveat, r->executor, (long)"", (long)r->argv, (long)envp, AT_EMPTY_PATH, 0);
+	if (r->waits && (result = sys(__NR_read, r->fds[0].to, (long)&byte, 1, 0, 0, 0)) != 1)
+		fail(r, RELEASE, result < 0 ? result : -EPIPE);
+	if (r->become_root && ((result = sys(__NR_setresgid, 0, 0, 0, 0, 0, 0)) < 0 ||
+			       (result = sys(__NR_setresuid, 0, 0, 0, 0, 0, 0)) < 0))
+		fail(r, BECOME_ROOT, result);
+	result = sys(__NR_execveat, r->close_from, (long)"", (long)r->argv, (long)envp, AT_EMPTY_PATH, 0);
 	fail(r, EXECUTE, result);
 }
 
@@ -135,7 +157,7 @@ static void starter(struct request *r)
 	if (r->cgroup >= 0)
 		flags |= CLONE_INTO_CGROUP;
 	/* Until then it would share the runtime's memory; one that waits for the runtime cannot be waited for. */
-	if (r->release < 0)
+	if (!r->waits)
 		flags |= CLONE_VFORK;
 	result = clone_stage(r, 1, flags, execute);
 	if (result < 0)

@@ -16,6 +16,9 @@ export interface CgroupEvents {
 
 const SIZE = 256;
 
+/** How long it may stay unnoticed that the cgroup was removed, in milliseconds: the kernel wakes nobody then. */
+const UNNOTIFIED = 50;
+
 /** Reads cgroup.events; undefined when there is no such cgroup. @throws BerthError */
 export function cgroupEvents(place: CgroupPlace): CgroupEvents | undefined {
   const path = `${directoryOf(place)}/cgroup.events`;
@@ -49,7 +52,7 @@ export function waitForEvents(
       if (wanted(readEvents(fd, path))) return true;
       const left = end - performance.now();
       if (left <= 0) return false;
-      poll([{ fd, events: POLLPRI }], left);
+      poll([{ fd, events: POLLPRI }], Math.min(left, UNNOTIFIED));
     }
   });
 }

@@ -27,6 +27,8 @@ export interface Definition<T extends Options> extends CommandText {
   readonly takes: readonly [least: number, most: number];
   /** Options end at the first argument that is none: what follows belongs to someone else. */
   readonly stopAtPositional?: boolean;
+  /** Its arguments are not looked at. */
+  readonly takesAnything?: boolean;
   /** @returns the exit status; undefined: 0 */
   run(invocation: Invocation<T>): Outcome | Promise<Outcome>;
 }
@@ -71,9 +73,10 @@ async function execute<T extends Options>(
     }
     const globals = globalsOf(parsed, log);
     own = true;
+    const given = parsed.positionals.slice(1);
     const rest = parseArguments(
       definition.options,
-      parsed.positionals.slice(1),
+      definition.takesAnything === true ? ["--", ...given] : given,
       definition.stopAtPositional ?? false,
     );
     if (rest.help) {

@@ -10,7 +10,7 @@ export const command: Command = defineCommand({
   description: "",
   options: {},
   takes: [0, Number.POSITIVE_INFINITY],
-  stopAtPositional: true,
+  takesAnything: true,
   async run() {
     const name = commandWord(process.argv.slice(2));
     if (name !== undefined) throw unknownCommand(name);

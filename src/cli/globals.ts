@@ -31,7 +31,7 @@ export const GLOBAL_OPTIONS = {
     kind: "text",
     default: "auto",
     choices: ["true", "false", "auto"],
-    help: "accepted for the sake of runc's command lines; berth finds out by itself",
+    help: "accepted for the sake of runc's command lines, and of no effect",
   },
   version: { kind: "flag", short: "v", help: "print the version" },
 } as const satisfies Options;

@@ -17,7 +17,7 @@ import { readSome, rewind, type Scope, scoped, writeAll } from "../linux/file.ts
 import { pipe } from "../linux/pipe.ts";
 import { poll, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
 import { socketPair } from "../linux/socket.ts";
-import { openExecutor, type Spawned, sealedMemfd, spawn } from "../linux/spawn.ts";
+import { hideExecutor, openExecutor, type Spawned, sealedMemfd, spawn } from "../linux/spawn.ts";
 import { serving, stringArray } from "../plan/build.ts";
 import { type Encoded, encode } from "../plan/encode.ts";
 import { stepError } from "../plan/perform.ts";
@@ -147,9 +147,9 @@ function runHook(run: HookRun): void {
         ]
       : [],
     cgroup: inContainer ? place.cgroup : undefined,
-    release: undefined,
+    waits: false,
     becomeRoot: inContainer && place.userNamespace,
-    executor: scope.keep(openExecutor()),
+    executor: scope.keep(inContainer ? hideExecutor(openExecutor()) : openExecutor()),
     argv: ["berth-hook", String(SYNC), String(PLAN)],
     descriptors: [
       { from: input, to: 0 },

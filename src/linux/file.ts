@@ -9,9 +9,10 @@ import {
   O_NOFOLLOW,
   O_RDONLY,
   O_WRONLY,
+  POLLOUT,
   RESOLVE_IN_ROOT,
 } from "./constants.ts";
-import { check, EINTR, ENOENT } from "./errno.ts";
+import { check, EAGAIN, EINTR, ENOENT } from "./errno.ts";
 import { at, scratch } from "./memory.ts";
 import { syscall } from "./native.ts";
 
@@ -186,6 +187,13 @@ export function readTextIfThere(path: string, directory: Directory = AT_FDCWD): 
   return withDescriptor(check(fd, `open "${path}"`), (fd) => decoder.decode(readAll(fd, `read "${path}"`)));
 }
 
+function awaitWritable(fd: number): void {
+  const polled = scratch().space(8);
+  at.setU32(polled, fd);
+  at.setU32(polled + 4, POLLOUT);
+  syscall("ppoll", polled, 1, 0, 0, 0);
+}
+
 /** Sets an open file's position to its begin. @throws BerthError */
 export function rewind(fd: number): void {
   check(syscall("lseek", fd, 0, 0), "rewind a file");
@@ -198,6 +206,11 @@ export function writeAll(fd: number, content: string | Uint8Array, subject = "wr
     const part = rest.length > CHUNK ? rest.subarray(0, CHUNK) : rest;
     const written = syscall("write", fd, scratch().copy(part), part.length);
     if (written === -EINTR) continue;
+    if (written === -EAGAIN) {
+      // An open file that the caller shares with others, and made non-blocking.
+      awaitWritable(fd);
+      continue;
+    }
     rest = rest.subarray(check(written, subject));
   } while (rest.length > 0);
 }

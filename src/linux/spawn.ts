@@ -16,8 +16,9 @@ import {
   MOUNT_ATTR_RDONLY,
   O_PATH,
   O_RDONLY,
+  PR_SET_DUMPABLE,
 } from "./constants.ts";
-import { check, EACCES, EINVAL, errnoName, errnoText } from "./errno.ts";
+import { check, EACCES, EBADF, EINVAL, EROFS, errnoName, errnoText } from "./errno.ts";
 import { close, duplicate, open, readAll, withDescriptor, writeAll } from "./file.ts";
 import { scratch, setU64 } from "./memory.ts";
 import { libexec, spawnNative, syscall } from "./native.ts";
@@ -70,7 +71,9 @@ export function openExecutor(): number {
  * reach the host through it (CVE-2016-9962). @throws BerthError
  */
 export function hideExecutor(fd: number): number {
-  check(syscall("fchmod", fd, 0o711), 'hide the memory file "berth-init"');
+  const result = syscall("fchmod", fd, 0o711);
+  // The overlay is read-only and its descriptor O_PATH: there it stays readable, and init closes itself a moment later.
+  if (result !== -EBADF && result !== -EROFS) check(result, 'hide the memory file "berth-init"');
   return fd;
 }
 
@@ -96,8 +99,8 @@ export interface SpawnRequest {
   readonly joins: readonly { readonly fd: number; readonly type: number; readonly subject: string }[];
   /** Descriptor of the cgroup to start in. */
   readonly cgroup: number | undefined;
-  /** The process waits for a byte on this descriptor before it becomes root and executes: id maps must be there by then. */
-  readonly release: number | undefined;
+  /** The process waits for a byte on the first of its descriptors before it becomes root and executes: its id maps. */
+  readonly waits: boolean;
   readonly becomeRoot: boolean;
   /** Sealed executor. */
   readonly executor: number;
@@ -130,19 +133,20 @@ const STAGES = [
   "",
   "setns",
   "clone3",
-  "wait for the id maps",
-  "become root of the user namespace",
   "place the descriptors",
   "reset the signal mask",
+  "wait for the id maps",
+  "become root of the user namespace",
   "execute the sealed init",
 ];
 const SIZE = 192;
 const EXECUTOR = 16;
-const RELEASE = 24;
 const JOIN = 44;
 const FDS = 108;
 const ANSWER = 172;
 const STAGE_JOIN = 1;
+/** MAX_JOINS and MAX_FDS of native/spawn.c. */
+const MAX = 8;
 const memory = new Uint8Array(1024);
 const view = new DataView(memory.buffer);
 const address = ptr(memory);
@@ -157,12 +161,17 @@ export function spawn(request: SpawnRequest): Spawned {
  * @throws BerthError
  */
 export function beginSpawn(request: SpawnRequest): Starting {
+  if (request.joins.length > MAX || request.descriptors.length > MAX)
+    throw new RangeError("too much for one spawn");
+  // The child shares berth's memory until it executes, and those who see it by its pid must not reach that through it: in a
+  // pid namespace that it joins they may be root of the user namespace's owner, and have every right over it.
+  syscall("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0);
   memory.fill(0);
   setU64(view, 0, request.create);
   setU64(view, 8, placeArgv(request.argv));
   const fields = [
     request.cgroup ?? -1,
-    -1,
+    request.waits ? 1 : 0,
     request.joins.length,
     request.descriptors.length,
     request.closeFrom,
@@ -188,16 +197,11 @@ export function beginSpawn(request: SpawnRequest): Starting {
  * Writes copies of the descriptors into the request: the caller may close its own before they are used. The child places
  * them one by one, so a source below the highest target could be overwritten before its turn.
  */
-function placeDescriptors({ descriptors, executor, release }: SpawnRequest): number[] {
+function placeDescriptors({ descriptors, executor }: SpawnRequest): number[] {
   let above = 0;
   for (const { to } of descriptors) if (to >= above) above = to + 1;
   const sources = [duplicate(executor, above)];
   view.setInt32(EXECUTOR, sources[0] ?? -1, true);
-  if (release !== undefined) {
-    const source = duplicate(release, above);
-    sources.push(source);
-    view.setInt32(RELEASE, source, true);
-  }
   descriptors.forEach(({ from, to }, i) => {
     const source = duplicate(from, above);
     sources.push(source);
@@ -213,7 +217,7 @@ function finish(request: SpawnRequest, starter: number, sources: readonly number
   const pid = view.getInt32(ANSWER, true);
   const pidfd = view.getInt32(ANSWER + 4, true);
   // Once it may wait for its release, what it comes to is only known later.
-  const failure = request.release === undefined || pid === 0 ? spawnError(request) : undefined;
+  const failure = !request.waits || pid === 0 ? spawnError(request) : undefined;
   if (failure !== undefined || pid === 0) {
     if (pid > 0) waitAny(pid);
     if (pidfd >= 0) close(pidfd);

@@ -71,10 +71,19 @@ const MODE = process.arch === "arm64" ? 16 : 24;
  */
 export function findSteps({ candidates, args }: Executable): Step[] {
   const name = args[0] ?? "";
-  const { call, when, fail } = serving("start", "process.args[0]", `"${name}"`);
+  const { call, when, unless, fail } = serving("start", "process.args[0]", `"${name}"`);
   const found = label("executable found");
   if (name.includes("/")) {
-    return [call("faccessat2", [AT_FDCWD, name, X_OK, AT_EACCESS], { what: "find the executable" })];
+    const status = slot("status", STAT_SIZE);
+    const file = label("no directory");
+    const what = "find the executable";
+    return [
+      call("newfstatat", [AT_FDCWD, name, addressOf(status), 0], { what }),
+      unless({ slot: status, offset: MODE, mask: S_IFMT, value: S_IFDIR }, file),
+      fail(EACCES, "is a directory"),
+      mark(file),
+      call("faccessat2", [AT_FDCWD, name, X_OK, AT_EACCESS], { what }),
+    ];
   }
   const steps: Step[] = [];
   for (const candidate of candidates) {

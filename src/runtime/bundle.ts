@@ -14,22 +14,27 @@ export interface Bundle {
   /** The text of config.json, as it was read. */
   readonly text: string;
   readonly spec: Spec;
-  readonly warnings: readonly string[];
 }
 
 /**
  * Reads and checks a bundle's config.json.
  * @param directory the bundle
  * @param config another file to read instead, relative to the working directory
+ * @param warn is told what its author should know, also of a config.json that is then refused
  * @throws BerthError "invalid-config", "unsupported", or that of the file
  */
-export async function readBundle(directory: string, config?: string): Promise<Bundle> {
+export async function readBundle(
+  directory: string,
+  config: string | undefined,
+  warn: (message: string) => void,
+): Promise<Bundle> {
   const path = absolute(directory);
   const file = config === undefined ? `${path}/config.json` : absolute(config);
   const text = readBundleFile(file, path);
   const { spec, warnings } = await parseConfig(text, file);
+  for (const warning of warnings) warn(warning);
   refuseUnsupported(spec);
-  return { path, text, spec, warnings };
+  return { path, text, spec };
 }
 
 function readBundleFile(file: string, bundle: string): string {

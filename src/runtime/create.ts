@@ -88,8 +88,7 @@ export async function createContainer(
   options: CreateOptions,
   foreground?: ConsoleReceiver,
 ): Promise<Created> {
-  const bundle = await readBundle(options.bundle, options.config);
-  for (const warning of bundle.warnings) options.warn(warning);
+  const bundle = await readBundle(options.bundle, options.config, options.warn);
   checkTerminal(bundle.spec, options.consoleSocket, foreground !== undefined);
   preserve(options.preserveFds);
   const rootfs = locateRootfs(bundle);
@@ -209,9 +208,9 @@ function beginInit(making: Making, scope: Scope): Beginning {
     create: namespaces.cloneFlags,
     joins: joined.filter((entry) => entry !== time),
     cgroup: making.cgroup?.directory,
-    release: namespaces.created.has("user") ? syncOfInit : undefined,
+    waits: namespaces.created.has("user"),
     becomeRoot: namespaces.has.has("user"),
-    executor: joined.some((entry) => entry.joined.type === "user") ? hideExecutor(executor) : executor,
+    executor: isExposed(namespaces) ? hideExecutor(executor) : executor,
     argv: ["berth-init", String(fds.sync), String(fds.plan)],
     descriptors: [
       { from: syncOfInit, to: fds.sync },
@@ -235,6 +234,11 @@ function beginInit(making: Making, scope: Scope): Beginning {
     cgroup: record.cgroup,
   };
   return { starting, sync, planFd, context };
+}
+
+/** Whether others can see init by its pid, or are root of its user namespace. */
+function isExposed({ created, joined }: NamespacePlan): boolean {
+  return !created.has("pid") || joined.some(({ type }) => type === "user");
 }
 
 /** Does something while init is being started; if it fails, init is there to be taken back. */

@@ -27,8 +27,7 @@ export type ExplainOptions = Pick<
  * @throws BerthError for what `create` would refuse before it does anything
  */
 export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]> {
-  const bundle = await readBundle(options.bundle, options.config);
-  for (const warning of bundle.warnings) options.warn(warning);
+  const bundle = await readBundle(options.bundle, options.config, options.warn);
   const { spec } = bundle;
   const cgroup = options.cgroups ? cgroupOf(spec, options) : null;
   const plan = compile(spec, {

@@ -53,9 +53,10 @@ function relay(master: number, init: number, changes: number): void {
       copyWindowSize(STDIN, master);
     }
     if (input !== 0) {
-      typed = Uint8Array.from(readSome(STDIN));
-      // The end of what is typed is not the end of the container: it may go on to show things.
-      if (typed.length === 0) reading = false;
+      const bytes = tryRead(STDIN);
+      typed = typeof bytes === "number" ? new Uint8Array(0) : Uint8Array.from(bytes);
+      // The end of what is typed, or a terminal that was closed, is not the end of the container: it may go on to show things.
+      if (typed.length === 0 && bytes !== -EAGAIN) reading = false;
     }
     if ((terminal & POLLOUT) !== 0) typed = typed.slice(written(master, typed));
     const shown = (terminal & ~POLLOUT) !== 0 && show(master);

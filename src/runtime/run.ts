@@ -39,6 +39,8 @@ export async function run(options: RunOptions): Promise<number> {
       };
   const container = await createContainer(options, foreground);
   const { directory, record, spec, child } = container;
+  // Before the program can run: a signal that ended berth now would leave it behind.
+  if (!options.detach) forwardSignals(child.pidfd, forwardedSignals());
   try {
     startContainer(directory, record, spec);
   } catch (error) {
@@ -48,7 +50,6 @@ export async function run(options: RunOptions): Promise<number> {
   closeState(directory);
   if (options.detach) return 0;
 
-  forwardSignals(child.pidfd, forwardedSignals());
   if (master !== undefined) relayTerminal(master, child.pidfd);
   const status = awaitInit(container);
   if (!options.keep) remove(options.root, options.id, { force: true, warn: options.warn });

@@ -82,9 +82,9 @@ export function startContainer(directory: StateDirectory, record: ContainerRecor
   withDescriptor(pidfd, () => {
     try {
       runStartContainerHooks(record, spec, pidfd);
-      execute(directory, record, spec);
+      execute(connect(directory, record), directory, record, spec);
       const place = { kind: "runtime", bundle: record.bundle } as const;
-      runHooks("poststart", spec.hooks?.poststart, hookState(record, "running"), place);
+      runHooks("poststart", spec.hooks?.poststart, hookState(record, "running"), place, pidfd);
     } catch (error) {
       // runtime.md "Lifecycle", steps 8 to 10. And who hears of the failure must not find init still about to exit.
       killAll(record);
@@ -94,23 +94,27 @@ export function startContainer(directory: StateDirectory, record: ContainerRecor
   });
 }
 
-/** Tells init to execute, and waits until it has. */
-function execute(directory: StateDirectory, record: ContainerRecord, spec: Spec): void {
+/** A connection to init, which waits for one. */
+function connect(directory: StateDirectory, record: ContainerRecord): number {
   const connection = tryConnect(pathThrough(directory.fd, START_SOCKET), "seqpacket");
-  if (connection < 0) {
-    throw new BerthError(
-      "start",
-      `container "${record.id}": its init does not answer: ${errnoText(-connection)}`,
-      {
-        hint: `it may have been killed; "berth delete ${record.id}" removes the container`,
-      },
-    );
-  }
+  if (connection >= 0) return connection;
+  throw new BerthError(
+    "start",
+    `container "${record.id}": its init does not answer: ${errnoText(-connection)}`,
+    {
+      hint: `it may have been killed; "berth delete ${record.id}" removes the container`,
+    },
+  );
+}
+
+/** Tells init to execute, and waits until it has. */
+function execute(connection: number, directory: StateDirectory, record: ContainerRecord, spec: Spec): void {
   withDescriptor(connection, () => {
+    // First, so that a start which is killed now leaves no container behind that runs and counts as created.
+    tryUnlink(START_SOCKET, directory.fd);
     writeAll(connection, Uint8Array.of(1), "tell init to start");
     // Its connection closes when execve succeeds: end of file is the good news.
     const message = readSome(connection, MESSAGE_SIZE, "wait for init");
-    tryUnlink(START_SOCKET, directory.fd);
     if (message.length === 0) return;
     throw executionFailed(record, spec, new DataView(message.buffer).getUint32(4, true));
   });

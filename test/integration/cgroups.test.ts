@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Cgroup, createCgroup, creationSteps, undoCgroup } from "../../src/cgroups/create.ts";
-import { cgroupEvents } from "../../src/cgroups/events.ts";
+import { cgroupEvents, waitForEvents } from "../../src/cgroups/events.ts";
 import { freeze, isFrozen, thaw } from "../../src/cgroups/freeze.ts";
 import { cgroup2InMountinfo, cgroup2Mount, ownCgroup, v1Controllers } from "../../src/cgroups/hierarchy.ts";
 import { kill, killEach } from "../../src/cgroups/kill.ts";
@@ -334,4 +334,13 @@ describe("remove", () => {
     remove(at("a/b"));
     expect(existsSync(directory(at("a")))).toBe(true);
   });
+});
+
+test("who waits for events of a cgroup learns that it was removed", () => {
+  const place = created(at("short-lived"));
+  const removal = Bun.spawn(["sh", "-c", `sleep 0.1; rmdir ${directory(place)}`]);
+  // Nobody would wait as long as this: without an end of the test there is no success.
+  expect(waitForEvents(place, (events) => events === undefined, 1_000_000)).toBe(true);
+  expect(existsSync(directory(place))).toBe(false);
+  removal.unref();
 });

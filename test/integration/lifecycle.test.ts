@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { cgroup2Mount } from "../../src/cgroups/hierarchy.ts";
@@ -507,6 +507,19 @@ describe("run", () => {
       waitUntil(() => running.output() === expected, `${name} has arrived`);
     }
     expect(await running.ended).toMatchObject({ status: 5, stderr: "" });
+  });
+
+  test("forwards signals from the moment that the program runs", () => {
+    const log = mkdtempSync(join(directory, "log-"));
+    const ready = join(log, "ready");
+    const { path } = makeBundle((config) => {
+      script(`trap "exit 5" TERM; : > ${ready}; while :; do sleep 0.02; done`)(config);
+      config.mounts.push({ destination: log, type: "bind", source: log, options: ["bind", "rw"] });
+      // Berth is still in its start then.
+      const text = `until test -e ${ready}; do sleep 0.01; done; kill -TERM $PPID`;
+      config.hooks = { poststart: [{ path: "/bin/sh", args: ["sh", "-c", text] }] };
+    });
+    expect(berth(["run", "--bundle", path, newId()])).toMatchObject({ status: 5, stderr: "" });
   });
 
   test("does not wait for processes that have left the container's init", () => {

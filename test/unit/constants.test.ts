@@ -260,7 +260,7 @@ describe("the kernel's headers agree with", () => {
       [at("argv"), 8],
       [at("executor"), 16],
       [at("cgroup"), 20],
-      [at("release"), 24],
+      [at("waits"), 24],
       [at("njoins"), 28],
       [at("nfds"), 32],
       [at("close_from"), 36],

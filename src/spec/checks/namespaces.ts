@@ -15,10 +15,6 @@ export function checkNamespaces(spec: Spec, report: Report): void {
       report(`linux.namespaces[${i}].path`, path, "an absolute path");
     }
   });
-  if (namespaceOf(spec, "mount") === undefined) {
-    const types = namespaces.map(({ type }) => type);
-    report("linux.namespaces", types, "a mount namespace among them: root, mounts and masked paths need one");
-  }
 }
 
 export function checkIdMappings(spec: Spec, report: Report): void {
