@@ -16,6 +16,9 @@ import {
 import { awaitEnd, destroy, killAll } from "./destroy.ts";
 import { statusOf } from "./status.ts";
 
+/** How long a dead container may be in use by others, in milliseconds. */
+const PATIENCE = 10_000;
+
 /** How `delete` goes about it. */
 export interface DeleteOptions {
   /** End it first if it runs; and it is no error that there is none. */
@@ -46,10 +49,12 @@ export function remove(root: string, id: string, { force, warn }: DeleteOptions)
 
 /**
  * Takes the container's lock. A create or start that holds it and hangs is ended with its container when forced to.
- * @throws BerthError when it is a create, and not forced to
+ * @throws BerthError when it is a create, and not forced to; or after ten seconds "container-in-use"
  */
 function acquire(directory: StateDirectory, force: boolean): boolean {
+  const end = performance.now() + PATIENCE;
   for (let wait = 1; !tryToLock(directory); wait = Math.min(2 * wait, 100)) {
+    if (force && performance.now() > end) throw inUse(directory.id);
     const record = readIfSound(directory, () => {});
     // Without a record, whoever makes or removes it will not take long.
     if (!force && record !== undefined && statusOf(directory, record) === "creating") {
@@ -61,6 +66,13 @@ function acquire(directory: StateDirectory, force: boolean): boolean {
     sleep(wait);
   }
   return isCurrent(directory);
+}
+
+/** Its container is dead by then: what still holds the lock is a start whose poststart hook hangs, or another delete. */
+function inUse(id: string): BerthError {
+  return new BerthError("container-in-use", `container "${id}": another berth is still busy with it`, {
+    hint: "one of its hooks may hang: see which berth still runs, and end it",
+  });
 }
 
 function notStopped(id: string, status: Status): BerthError {

@@ -84,7 +84,7 @@ export function startContainer(directory: StateDirectory, record: ContainerRecor
       runStartContainerHooks(record, spec, pidfd);
       execute(connect(directory, record), directory, record, spec);
       const place = { kind: "runtime", bundle: record.bundle } as const;
-      runHooks("poststart", spec.hooks?.poststart, hookState(record, "running"), place, pidfd);
+      runHooks("poststart", spec.hooks?.poststart, hookState(record, "running"), place);
     } catch (error) {
       // runtime.md "Lifecycle", steps 8 to 10. And who hears of the failure must not find init still about to exit.
       killAll(record);

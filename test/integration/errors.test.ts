@@ -116,7 +116,7 @@ const CASES: readonly Case[] = [
   },
   {
     what: "is a directory",
-    verb: "start",
+    verb: "create",
     args: ["/tmp"],
     says: ["permission denied", '"/tmp" is a directory'],
   },

@@ -126,7 +126,8 @@ describe("create --console-socket", () => {
   });
 
   test("it leaves no other descriptors behind, neither the master nor the socket", () => {
-    expect(shown("cd /proc/1/fd; x=$(echo *); echo $x")).toMatch(/^0 1 2( \d+)?\n$/);
+    // The shell that asks keeps a copy of its terminal, at a number from 10 on; it has no other child meanwhile.
+    expect(shown("cd /proc/1/fd; echo *")).toMatch(/^0 1 2( 1\d)*( 3)?( 1\d)*\n$/);
     // The shell keeps a copy of its terminal; a program that does not has three.
     const bundle = makeBundle((config) => {
       terminal(config);
