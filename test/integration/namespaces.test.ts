@@ -58,12 +58,14 @@ interface Container {
 }
 
 const running: string[] = [];
-const others: ReturnType<typeof Bun.spawn>[] = [];
+/** What `unshare` was started as, and the process that it became or made. */
+const others: { child: ReturnType<typeof Bun.spawn>; pid: number }[] = [];
 
 afterEach(async () => {
   // The one that joined first: a container's init takes all processes of its pid namespace with it.
   for (const id of running.splice(0).reverse()) berth(["delete", "--force", id]);
-  for (const child of others.splice(0)) {
+  for (const { child, pid } of others.splice(0)) {
+    if (pid !== child.pid) process.kill(pid, "SIGKILL");
     child.kill("SIGKILL");
     await child.exited;
   }
@@ -90,7 +92,6 @@ function unshared(...options: string[]): number {
     cwd: directory,
     stdio: ["ignore", "ignore", "ignore"],
   });
-  others.push(child);
   const forks = options.includes("--fork");
   let pid = child.pid;
   waitUntil(() => {
@@ -98,6 +99,7 @@ function unshared(...options: string[]): number {
     pid = forks ? Number(children.split(" ")[0]) : child.pid;
     return pid > 0 && readFileSync(`/proc/${pid}/comm`, "utf8") === "sleep\n";
   }, "unshare has started sleep");
+  others.push({ child, pid });
   if (options.includes("--user")) {
     for (const map of ["uid_map", "gid_map"]) writeFileSync(`/proc/${pid}/${map}`, "0 100000 65536\n");
   }
