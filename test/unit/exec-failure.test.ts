@@ -126,9 +126,9 @@ describe("a file that is not there", () => {
 
   test("a relative one, from the working directory", () => {
     mkdirSync(join(root, "work"));
-    expect(explain(ENOENT, "./app", "/work")).toBe('there is no "/work/app" in the container');
-    put("/work/app", "");
-    expect(explain(ENOEXEC, "./app", "/work")).toBe('"/work/app" is empty');
+    expect(explain(ENOENT, "./app", "/srv")).toBe('there is no "/srv/app" in the container');
+    put("/srv/app", "");
+    expect(explain(ENOEXEC, "./app", "/srv")).toBe('"/srv/app" is empty');
   });
 
   test("a PATH search names the directories", () => {
