@@ -125,7 +125,7 @@ describe("a file that is not there", () => {
   });
 
   test("a relative one, from the working directory", () => {
-    mkdirSync(join(root, "work"));
+    mkdirSync(join(root, "srv"));
     expect(explain(ENOENT, "./app", "/srv")).toBe('there is no "/srv/app" in the container');
     put("/srv/app", "");
     expect(explain(ENOEXEC, "./app", "/srv")).toBe('"/srv/app" is empty');
