@@ -2,10 +2,10 @@ import { locateCgroup, prepareCgroup } from "../cgroups/cgroup.ts";
 import { type Cgroup, undoCgroup } from "../cgroups/create.ts";
 import { messageOf } from "../errors.ts";
 import { runPoststopHooks } from "../hooks/run.ts";
-import { CAP_MKNOD, SIGKILL } from "../linux/constants.ts";
+import { SIGKILL } from "../linux/constants.ts";
 import { absolute } from "../linux/directory.ts";
 import { rename, type Scope, scoped, writeAtomically } from "../linux/file.ts";
-import { effectiveIds, hasCapability, processStat, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
+import { effectiveIds, processStat, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
 import { listenAt, pathThrough, sendDescriptor, socketPair } from "../linux/socket.ts";
 import {
   beginSpawn,
@@ -20,8 +20,6 @@ import { type NamespacePlan, openNamespaces, planNamespaces } from "../namespace
 import { refuseOwnSettings } from "../namespaces/own.ts";
 import { encode } from "../plan/encode.ts";
 import { descriptors } from "../plan/protocol.ts";
-import { callerLimit } from "../process/limits.ts";
-import { inspectStdio } from "../process/stdio.ts";
 import type { Spec } from "../spec/config.ts";
 import {
   type ContainerRecord,
@@ -38,6 +36,7 @@ import { type Bundle, locateRootfs, readBundle } from "./bundle.ts";
 import { preserve } from "./caller.ts";
 import { type CompileContext, compile } from "./compile.ts";
 import { type ConsoleReceiver, checkTerminal, connectConsole, connectTo } from "./console.ts";
+import { compileContext } from "./context.ts";
 import { performOn, stepsBeforeExecution, stepsBeforeStart } from "./init-actions.ts";
 import { release, serveUntilReady } from "./serve.ts";
 import { hookState } from "./status.ts";
@@ -221,18 +220,7 @@ function beginInit(making: Making, scope: Scope): Beginning {
     closeFrom: fds.temporary,
   });
   scope.drop(syncOfInit);
-  const context: CompileContext = {
-    id: options.id,
-    bundle: bundle.path,
-    rootfs: record.rootfs,
-    noPivot: options.noPivot,
-    noNewKeyring: options.noNewKeyring,
-    preserveFds: options.preserveFds,
-    stdio: inspectStdio(),
-    callerLimit: callerLimit(),
-    mayMakeDevices: hasCapability(CAP_MKNOD),
-    cgroup: record.cgroup,
-  };
+  const context = compileContext(options, bundle, record.rootfs, record.cgroup);
   return { starting, sync, planFd, context };
 }
 

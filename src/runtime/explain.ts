@@ -1,18 +1,15 @@
 import { cgroupSteps, locateCgroup } from "../cgroups/cgroup.ts";
 import { hasCode } from "../errors.ts";
 import { hookSteps } from "../hooks/run.ts";
-import { CAP_MKNOD } from "../linux/constants.ts";
-import { hasCapability } from "../linux/process.ts";
 import type { NamespacePlan } from "../namespaces/namespaces.ts";
 import { showNumber } from "../plan/constant-names.ts";
 import { type Action, type ExplainedGroup, explainPlan, type Part } from "../plan/explain.ts";
 import type { Descriptors } from "../plan/protocol.ts";
 import type { Step } from "../plan/step.ts";
-import { callerLimit } from "../process/limits.ts";
-import { inspectStdio } from "../process/stdio.ts";
 import type { HookName, Spec } from "../spec/config.ts";
 import { type Bundle, locateRootfs, readBundle } from "./bundle.ts";
 import { compile } from "./compile.ts";
+import { compileContext } from "./context.ts";
 import type { CreateOptions } from "./create.ts";
 import { stepsBeforeExecution, stepsBeforeStart } from "./init-actions.ts";
 
@@ -30,18 +27,7 @@ export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]
   const bundle = await readBundle(options.bundle, options.config, options.warn);
   const { spec } = bundle;
   const cgroup = options.cgroups ? cgroupOf(spec, options) : null;
-  const plan = compile(spec, {
-    id: options.id,
-    bundle: bundle.path,
-    rootfs: locateRootfs(bundle),
-    noPivot: options.noPivot,
-    noNewKeyring: options.noNewKeyring,
-    preserveFds: options.preserveFds,
-    stdio: inspectStdio(),
-    callerLimit: callerLimit(),
-    mayMakeDevices: hasCapability(CAP_MKNOD),
-    cgroup,
-  });
+  const plan = compile(spec, compileContext(options, bundle, locateRootfs(bundle), cgroup));
   const hooks = (name: HookName, where: string) => hookParts(bundle, name, where);
   const [beforeHooks, afterHooks] = splitAtHooks(plan.init);
   const parts: Part[] = [

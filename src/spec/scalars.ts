@@ -12,7 +12,6 @@ export function whole(lowest: number, highest: number) {
 
 export const int64 = whole(-(2 ** 63), 2 ** 63);
 export const uint64 = whole(0, 2 ** 64);
-export const int32 = whole(-(2 ** 31), 2 ** 31 - 1);
 export const uint32 = whole(0, 2 ** 32 - 1);
 
 /** A user or group id. 2^32 - 1 is "no change" to setresuid(2) and chown(2): as an id it would leave root root. */

@@ -62,7 +62,7 @@ function warnOfRelativeDestinations({ mounts }: Spec, warn: Warn): void {
 
 /**
  * A user namespace that is joined has its mappings already. containerd and CRI-O write them into the config.json of every
- * container of a pod all the same, so it is no error; that they are the namespace's own is checked where it is joined.
+ * container of a pod all the same, so it is no error. Those of the namespace count; whether the two agree is not looked at.
  */
 function warnOfMappings(spec: Spec, warn: Warn): void {
   const { uidMappings = [], gidMappings = [] } = spec.linux;
