@@ -1,10 +1,11 @@
 /*
- * What the runtime reaches through FFI: system calls, its own part of a Plan, and the start of a process in new or joined
- * namespaces, as the sealed executor.
+ * What the runtime reaches through ffi.c: its own part of a Plan, and the start of a process in new or joined namespaces, as
+ * the sealed executor.
  *
  * The runtime has several threads, and the child shares its memory until it executes: the child makes nothing but raw
  * system calls, on a stack of its own, and touches nothing but the request. The runtime itself never enters a namespace.
  */
+#include "spawn.h"
 #include "run.h"
 #include <linux/sched.h>
 #include <linux/fcntl.h>
@@ -184,12 +185,6 @@ void berth_run(struct header *plan, struct failure *failure)
 {
 	relocate(plan);
 	*failure = run(plan);
-}
-
-/* One system call: its result, or the negated errno. */
-long berth_syscall(long nr, long a, long b, long c, long d, long e, long f)
-{
-	return sys(nr, a, b, c, d, e, f);
 }
 
 static int forward_to = -1;

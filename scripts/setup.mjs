@@ -24,8 +24,6 @@ const engineOptions = [
   "--format=esm",
   // Keeps apart what scripts/bundle.ts has bundled for each command.
   "--splitting",
-  // A verb is over before a compiled function pays off; the compiler's threads alone cost a start 3 ms.
-  "--compile-jit-policy=1000",
 ];
 
 /* Bun alone has an install script, and npm runs it or not by its version and settings. What is in npm's cache needs no network. */

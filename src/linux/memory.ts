@@ -1,9 +1,9 @@
-import { ptr } from "bun:ffi";
+import { addressOf } from "./native.ts";
 
 const SIZE = 1 << 18;
 const bytes = new Uint8Array(SIZE);
 const view = new DataView(bytes.buffer);
-const base = ptr(bytes);
+const base = addressOf(bytes);
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 let used = 0;

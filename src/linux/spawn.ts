@@ -1,4 +1,3 @@
-import { ptr } from "bun:ffi";
 import { BerthError } from "../errors.ts";
 import {
   F_ADD_SEALS,
@@ -21,7 +20,7 @@ import {
 import { check, EACCES, EBADF, EINVAL, EROFS, errnoName, errnoText } from "./errno.ts";
 import { close, duplicate, open, readAll, withDescriptor, writeAll } from "./file.ts";
 import { scratch, setU64 } from "./memory.ts";
-import { libexec, spawnNative, syscall } from "./native.ts";
+import { addressOf, libexec, spawnNative, syscall } from "./native.ts";
 import { waitAny } from "./process.ts";
 
 /** A memfd with this content that nobody can change any more. @throws BerthError */
@@ -149,7 +148,7 @@ const STAGE_JOIN = 1;
 const MAX = 8;
 const memory = new Uint8Array(1024);
 const view = new DataView(memory.buffer);
-const address = ptr(memory);
+const address = addressOf(memory);
 
 /** Starts a process in new or joined namespaces. @throws BerthError, see {@link Starting} */
 export function spawn(request: SpawnRequest): Spawned {
