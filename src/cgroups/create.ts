@@ -14,10 +14,11 @@ import { check, EACCES, EAGAIN, EEXIST, ENOENT, EROFS, systemError } from "../li
 import { close, open, readText, tryOpenInRoot, withDescriptor } from "../linux/file.ts";
 import { serving, slot, struct } from "../plan/build.ts";
 import type { Step } from "../plan/step.ts";
+import { enableControllers } from "./controllers.ts";
 import { cgroupEvents } from "./events.ts";
 import { kill } from "./kill.ts";
 import { members } from "./members.ts";
-import { type CgroupPlace, directoryOf } from "./path.ts";
+import { type CgroupPlace, directoryOf, pathsTo } from "./path.ts";
 import { remove } from "./remove.ts";
 
 /** A container's cgroup, while the container is being created. */
@@ -32,6 +33,8 @@ const DIRECTORY = O_PATH | O_DIRECTORY;
 /** cgroupfs has no symlinks; that nothing is mounted over a part of the path is what is left to check. */
 const RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
 const MODE = 0o755;
+/** cgroup-v2.rst "Threads". */
+const THREADED: readonly string[] = ["cpu", "cpuset", "perf_event", "pids"];
 const HINTS: Readonly<Partial<Record<number, string>>> = {
   [EACCES]: "making cgroups takes root, or a cgroup that was delegated to this user",
   [EROFS]: "the cgroup file system is mounted read-only: berth needs a writable one",
@@ -66,15 +69,18 @@ export function createCgroup(place: CgroupPlace): Cgroup {
   });
 }
 
-/** From the top down. (Where limits need controllers, they are to be enabled between one and the next.) */
+/** From the top down; each gives its controllers to the next. */
 function makeDirectories(mount: number, paths: readonly string[], made: string[]): void {
+  let controllers = true;
   for (let i = 0, again = 0; i < paths.length; i++) {
     const path = paths[i] as string;
+    if (controllers) controllers = enableControllers(mount, i === 0 ? "" : (paths[i - 1] as string));
     const result = tryMkdir(path.slice(1), MODE, mount);
     if (result === 0) made.push(path);
     else if (result === -ENOENT && again++ < 3) {
       // One above was there and went: another create, that had made it, failed and took it back. Once more from the top.
       i = -1;
+      controllers = true;
     } else if (result !== -EEXIST) {
       throw systemError(-result, `linux.cgroupsPath: make cgroup "${path}"`, { hint: HINTS[-result] });
     }
@@ -96,12 +102,6 @@ export function creationSteps(place: CgroupPlace): Step[] {
     ),
     on(place.path).call("openat2", [mount, place.path.slice(1), how, 24], { store: slot("cgroup") }),
   ];
-}
-
-/** "/a", "/a/b", "/a/b/c" for the last of them. */
-function pathsTo(path: string): string[] {
-  const parts = path.split("/").slice(1);
-  return parts.map((_, i) => `/${parts.slice(0, i + 1).join("/")}`);
 }
 
 /** Nobody else may be in the cgroup: delete kills what is in there; and a frozen one would stop init for ever. */
@@ -127,7 +127,18 @@ function refuseUnfit(place: CgroupPlace): void {
   if (type !== "domain" && type !== "domain threaded") {
     throw refuse(
       `${where}: the cgroup is of type "${type}", and only a domain can hold processes`,
-      "a cgroup above it is threaded: choose another place",
+      "a cgroup above it is threaded, or has processes beside controllers for those below it: choose another place",
+    );
+  }
+  // The kernel's rule: processes are in the leaves, except for controllers that can tell threads apart.
+  const given = readText(`${directoryOf(place)}/cgroup.subtree_control`)
+    .trim()
+    .split(" ");
+  const barring = given.filter((name) => name !== "" && !THREADED.includes(name));
+  if (barring.length > 0) {
+    throw refuse(
+      `${where}: the cgroup gives controllers to those below it (${barring.join(", ")}), and so cannot hold processes`,
+      "name a cgroup of the container's own, such as one below it",
     );
   }
 }

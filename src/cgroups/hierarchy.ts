@@ -51,6 +51,22 @@ export function ownCgroup(): string {
   });
 }
 
+/**
+ * Where the host has a controller in a hierarchy of cgroup v1.
+ * @param name as v1 calls it: "blkio" is v2's "io"
+ * @returns the mount point, "" when that hierarchy is mounted nowhere here, or undefined when v1 does not have it
+ */
+export function v1Binding(name: string): string | undefined {
+  if (!v1Controllers().includes(name)) return undefined;
+  for (const line of readText("/proc/self/mountinfo").split("\n")) {
+    const [before, after] = line.split(" - ");
+    // Its options name the controllers: "cgroup cgroup rw,cpu,cpuacct".
+    const [type, , options] = after?.split(" ") ?? [];
+    if (type === "cgroup" && options?.split(",").includes(name)) return before?.split(" ")[4] ?? "";
+  }
+  return "";
+}
+
 /** The controllers that the host binds to a v1 hierarchy, so that no cgroup of v2 has them. For messages. */
 export function v1Controllers(): string[] {
   const controllers: string[] = [];

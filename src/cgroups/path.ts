@@ -19,6 +19,12 @@ export function directoryOf({ mount, path }: CgroupPlace): string {
   return mount + path;
 }
 
+/** "/a", "/a/b", "/a/b/c" for the last of them. */
+export function pathsTo(path: string): string[] {
+  const parts = path.split("/").slice(1);
+  return parts.map((_, i) => `/${parts.slice(0, i + 1).join("/")}`);
+}
+
 /**
  * Where `linux.cgroupsPath` leads in the v2 hierarchy; config-linux.md "Cgroups Path".
  *

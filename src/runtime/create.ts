@@ -1,5 +1,7 @@
 import { locateCgroup, prepareCgroup } from "../cgroups/cgroup.ts";
 import { type Cgroup, undoCgroup } from "../cgroups/create.ts";
+import type { Limits } from "../cgroups/limits/limit.ts";
+import { loadLimitsFor } from "../cgroups/limits/load.ts";
 import { messageOf } from "../errors.ts";
 import { runPoststopHooks } from "../hooks/run.ts";
 import { SIGKILL } from "../linux/constants.ts";
@@ -92,8 +94,10 @@ export async function createContainer(
   preserve(options.preserveFds);
   const rootfs = locateRootfs(bundle);
   const cgroup = options.cgroups ? locateCgroup(bundle.spec, options.id) : null;
+  const limits = await loadLimitsFor(bundle.spec, cgroup, options.warn);
   const directory = reserve(options.root, options.id);
-  const making: Making = { options, bundle, directory, record: newRecord(options, bundle, rootfs, cgroup) };
+  const record = newRecord(options, bundle, rootfs, cgroup);
+  const making: Making = { options, bundle, directory, limits, record };
   try {
     return scoped((scope) => make(making, foreground, scope));
   } catch (error) {
@@ -107,6 +111,7 @@ interface Making {
   readonly options: CreateOptions;
   readonly bundle: Bundle;
   readonly directory: StateDirectory;
+  readonly limits: Limits | undefined;
   record: ContainerRecord;
   cgroup?: Cgroup;
   child?: Spawned;
@@ -175,9 +180,10 @@ function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Sc
 }
 
 function makeCgroup(making: Making): void {
-  if (making.record.cgroup === null) return;
-  const cgroup = prepareCgroup(making.bundle.spec, making.record.cgroup, { rootless: false });
-  if (cgroup === undefined) making.record = { ...making.record, cgroup: null };
+  const { bundle, record, limits } = making;
+  if (record.cgroup === null) return;
+  const cgroup = prepareCgroup(bundle.spec, record.cgroup, { rootless: false, limits });
+  if (cgroup === undefined) making.record = { ...record, cgroup: null };
   else making.cgroup = cgroup;
 }
 

@@ -1,4 +1,5 @@
 import { cgroupSteps, locateCgroup } from "../cgroups/cgroup.ts";
+import { loadLimits } from "../cgroups/limits/load.ts";
 import { hasCode } from "../errors.ts";
 import { hookSteps } from "../hooks/run.ts";
 import type { NamespacePlan } from "../namespaces/namespaces.ts";
@@ -27,11 +28,12 @@ export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]
   const bundle = await readBundle(options.bundle, options.config, options.warn);
   const { spec } = bundle;
   const cgroup = options.cgroups ? cgroupOf(spec, options) : null;
+  const limits = await loadLimits(spec);
   const plan = compile(spec, compileContext(options, bundle, locateRootfs(bundle), cgroup));
   const hooks = (name: HookName, where: string) => hookParts(bundle, name, where);
   const [beforeHooks, afterHooks] = splitAtHooks(plan.init);
   const parts: Part[] = [
-    { by: "berth", steps: cgroup === null ? [] : cgroupSteps(spec, cgroup, { rootless: false }) },
+    { by: "berth", steps: cgroup === null ? [] : cgroupSteps(spec, cgroup, { rootless: false, limits }) },
     {
       by: "berth",
       steps: [...startActions(plan.namespaces, cgroup?.path), ...stepsBeforeExecution(spec, plan.namespaces)],

@@ -1,4 +1,4 @@
-import { checkCgroupsPath, checkDeviceRules, checkDevices, checkUnified } from "./checks/devices.ts";
+import { checkCgroupsPath, checkDeviceRules, checkDevices } from "./checks/devices.ts";
 import { checkMounts, checkProtectedPaths, checkRoot } from "./checks/filesystem.ts";
 import { checkAnnotations, checkHooks, checkPersonality, checkVersion } from "./checks/general.ts";
 import {
@@ -16,6 +16,16 @@ import {
   checkRlimits,
   checkScheduler,
 } from "./checks/process.ts";
+import {
+  checkBlockIO,
+  checkCpu,
+  checkHugepageLimits,
+  checkMemory,
+  checkNetwork,
+  checkPids,
+  checkRdma,
+  checkUnified,
+} from "./checks/resources.ts";
 import type { Spec } from "./config.ts";
 import type { Problem, Report } from "./problem.ts";
 
@@ -45,6 +55,13 @@ const CHECKS: readonly Check[] = [
   { reads: ["linux.sysctl", "linux.namespaces"], check: checkSysctl },
   { reads: ["linux.devices"], check: checkDevices },
   { reads: ["linux.resources.devices"], check: checkDeviceRules },
+  { reads: ["linux.resources.memory"], check: checkMemory },
+  { reads: ["linux.resources.cpu"], check: checkCpu },
+  { reads: ["linux.resources.pids"], check: checkPids },
+  { reads: ["linux.resources.blockIO"], check: checkBlockIO },
+  { reads: ["linux.resources.hugepageLimits"], check: checkHugepageLimits },
+  { reads: ["linux.resources.network"], check: checkNetwork },
+  { reads: ["linux.resources.rdma"], check: checkRdma },
   { reads: ["linux.resources.unified"], check: checkUnified },
   { reads: ["linux.cgroupsPath"], check: checkCgroupsPath },
   { reads: ["linux.maskedPaths", "linux.readonlyPaths"], check: checkProtectedPaths },

@@ -22,15 +22,6 @@ const UNSUPPORTED: readonly Unsupported[] = [
   { path: "linux.intelRdt", isAsked: ({ linux }) => asks(linux.intelRdt) },
   { path: "linux.netDevices", isAsked: ({ linux }) => asks(linux.netDevices) },
   { path: "linux.memoryPolicy", isAsked: ({ linux }) => asks(linux.memoryPolicy) },
-  { path: "linux.resources.memory", isAsked: ({ linux }) => limits(linux.resources?.memory) },
-  { path: "linux.resources.cpu", isAsked: ({ linux }) => limits(linux.resources?.cpu) },
-  // No section of numbers like the others: 0 processes is a limit too.
-  { path: "linux.resources.pids", isAsked: ({ linux }) => (linux.resources?.pids?.limit ?? -1) !== -1 },
-  { path: "linux.resources.blockIO", isAsked: ({ linux }) => limits(linux.resources?.blockIO) },
-  { path: "linux.resources.hugepageLimits", isAsked: ({ linux }) => asks(linux.resources?.hugepageLimits) },
-  { path: "linux.resources.network", isAsked: ({ linux }) => limits(linux.resources?.network) },
-  { path: "linux.resources.rdma", isAsked: ({ linux }) => limits(linux.resources?.rdma) },
-  { path: "linux.resources.unified", isAsked: ({ linux }) => asks(linux.resources?.unified) },
 ];
 
 /** Throws a BerthError "unsupported" that names every field of `spec` which this version does not carry out. */
@@ -59,17 +50,4 @@ function collectMounts({ mounts }: Spec, paths: string[]): void {
 function asks(value: string | object | undefined): boolean {
   if (value === undefined || value === "") return false;
   return typeof value === "string" || Object.keys(value).length > 0;
-}
-
-/** Whether a section of linux.resources changes anything in a cgroup that is new. */
-function limits(section: Readonly<Record<string, unknown>> | undefined): boolean {
-  for (const key in section) {
-    const value = section[key];
-    if (typeof value === "string" || (typeof value === "object" && value !== null)) {
-      if (asks(value)) return true;
-    } else if (value === 0 && key === "swappiness") return true;
-    // Engines write false and 0 for "not set"; -1 is "no limit", which is how a cgroup begins.
-    else if (value !== false && value !== 0 && value !== -1) return true;
-  }
-  return false;
 }

@@ -203,7 +203,7 @@ describe("prepareCgroup", () => {
   test("is shown by explain, without making anything", () => {
     const steps = cgroupSteps(spec([DENY_ALL]), place, { rootless: false });
     const calls = steps.map((step) => (step.kind === "call" ? step.call : step.kind));
-    expect(calls).toEqual(["openat", "mkdirat", "openat2", "bpf", "bpf"]);
+    expect(calls).toEqual(["openat", "mkdirat", "openat2", "action", "bpf", "bpf"]);
     expect(Bun.spawnSync(["test", "-e", place.mount + place.path]).exitCode).toBe(1);
   });
 });

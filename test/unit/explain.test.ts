@@ -231,7 +231,10 @@ test("every argument of every call in a container's Plan has a name", () => {
       cgroup,
     },
   );
-  const found = calls([...cgroupSteps(spec, cgroup, { rootless: false }), ...init]);
+  const found = calls([
+    ...cgroupSteps(spec, cgroup, { rootless: false }).filter((step) => step.kind !== "action"),
+    ...init,
+  ]);
   expect(found.length).toBeGreaterThan(200);
   const unnamed = found.filter(({ call, args }) =>
     args.slice(parametersOf(call, args).length).some((argument) => argument !== 0),

@@ -60,10 +60,3 @@ function isAccess(access: string): boolean {
 export function checkCgroupsPath({ linux: { cgroupsPath } }: Spec, report: Report): void {
   if (cgroupsPath?.split("/").includes("..")) report("linux.cgroupsPath", cgroupsPath, 'a path without ".."');
 }
-
-export function checkUnified({ linux: { resources } }: Spec, report: Report): void {
-  for (const name in resources?.unified) {
-    if (name !== "" && !name.includes("/")) continue;
-    report("linux.resources.unified", name, 'names of cgroup files, without "/"');
-  }
-}
