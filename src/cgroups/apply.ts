@@ -42,7 +42,7 @@ function writeLimit(write: LimitWrite, directory: number): Failure | undefined {
   }
   if (result >= 0) return undefined;
   if (result === -ENOENT && write.optional === true) return undefined;
-  if (result === -EINVAL && write.retried === true) return undefined;
+  if (write.retried === true && (result === -EINVAL || result === -ENOENT)) return undefined;
   return { errno: -result, file, value };
 }
 

@@ -49,9 +49,15 @@ export function refuseUnavailable(limits: Limits, mount: string): void {
     available ??= words(readText(`${mount}/cgroup.controllers`));
     return available.includes(controller);
   };
-  for (const { controller, path, optional } of limits.writes) {
+  for (const { controller, path, optional, retried } of limits.writes) {
     // "irq" has statistics in every cgroup and is no controller, like "cgroup".
-    if (optional !== true && controller !== "cgroup" && controller !== "irq" && !has(controller)) {
+    if (
+      optional !== true &&
+      retried !== true &&
+      controller !== "cgroup" &&
+      controller !== "irq" &&
+      !has(controller)
+    ) {
       throw noController(path, controller, available ?? []);
     }
   }

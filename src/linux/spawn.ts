@@ -17,7 +17,7 @@ import {
   O_RDONLY,
   PR_SET_DUMPABLE,
 } from "./constants.ts";
-import { check, EACCES, EBADF, EINVAL, EROFS, errnoName, errnoText } from "./errno.ts";
+import { check, EACCES, EAGAIN, EBADF, EINVAL, ENOMEM, EROFS, systemError } from "./errno.ts";
 import { close, duplicate, open, readAll, withDescriptor, writeAll } from "./file.ts";
 import { scratch, setU64 } from "./memory.ts";
 import { addressOf, libexec, spawnNative, syscall } from "./native.ts";
@@ -138,6 +138,12 @@ const STAGES = [
   "become root of the user namespace",
   "execute the sealed init",
 ];
+/** What a cgroup has to do with it. */
+const HINTS: Readonly<Partial<Record<number, string>>> = {
+  [ENOMEM]: "the memory limit of its cgroup may be too low",
+  [EAGAIN]:
+    "there may be as many processes as a cgroup above (pids.max) or the user (RLIMIT_NPROC) is allowed",
+};
 const SIZE = 192;
 const EXECUTOR = 16;
 const JOIN = 44;
@@ -187,7 +193,7 @@ export function beginSpawn(request: SpawnRequest): Starting {
   const starter = spawnNative(address);
   if (starter < 0) {
     sources.forEach(close);
-    throw new BerthError(errnoName(-starter), `cannot start a process: clone3: ${errnoText(-starter)}`);
+    throw systemError(-starter, "cannot start a process: clone3", { hint: HINTS[-starter] });
   }
   return { finish: () => finish(request, starter, sources) };
 }
@@ -242,5 +248,5 @@ function spawnError(request: SpawnRequest): BerthError | undefined {
   if (errno === 0) return undefined;
   const join = request.joins[view.getInt32(ANSWER + 16, true)];
   const subject = stage === STAGE_JOIN ? `${join?.subject ?? ""}: setns` : (STAGES[stage] ?? "");
-  return new BerthError(errnoName(errno), `cannot start a process: ${subject}: ${errnoText(errno)}`);
+  return systemError(errno, `cannot start a process: ${subject}`, { hint: HINTS[errno] });
 }

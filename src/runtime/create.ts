@@ -40,7 +40,7 @@ import { type CompileContext, compile } from "./compile.ts";
 import { type ConsoleReceiver, checkTerminal, connectConsole, connectTo } from "./console.ts";
 import { compileContext } from "./context.ts";
 import { performOn, stepsBeforeExecution, stepsBeforeStart } from "./init-actions.ts";
-import { release, serveUntilReady } from "./serve.ts";
+import { release, releaseNew, serveUntilReady } from "./serve.ts";
 import { hookState } from "./status.ts";
 
 /** What `create` and `run` are asked for. */
@@ -253,8 +253,8 @@ function finishInit(making: Making, starting: Starting, sync: number, namespaces
   writeRecord(making.directory, making.record);
   performOn(child.pid, stepsBeforeExecution(making.bundle.spec, namespaces));
   // With a user namespace it waits twice: for its id maps, before it executes, and then like all others for its Plan.
-  if (namespaces.created.has("user")) release(sync);
-  release(sync);
+  if (namespaces.created.has("user")) releaseNew(sync);
+  releaseNew(sync);
   return child;
 }
 

@@ -1,7 +1,7 @@
-import { BerthError, isBerthError } from "../errors.ts";
+import { BerthError, hasCode, isBerthError } from "../errors.ts";
 import { runHooks } from "../hooks/run.ts";
 import { WNOWAIT } from "../linux/constants.ts";
-import { close, readSome, withDescriptor, writeAll } from "../linux/file.ts";
+import { close, readSome, readTextIfThere, withDescriptor, writeAll } from "../linux/file.ts";
 import { withFileSystemIds } from "../linux/ids.ts";
 import { pidfdGetfd, waitPidfd } from "../linux/process.ts";
 import type { Spawned } from "../linux/spawn.ts";
@@ -42,7 +42,7 @@ export interface Creation {
  */
 export function serveUntilReady(creation: Creation): void {
   for (;;) {
-    const message = readSome(creation.sync, MESSAGE_SIZE);
+    const message = unlessGone(creation, () => readSome(creation.sync, MESSAGE_SIZE));
     if (message.length === 0) throw endedEarly(creation);
     const view = new DataView(message.buffer);
     const [first, second] = [view.getUint32(0, true), view.getUint32(4, true)];
@@ -51,7 +51,26 @@ export function serveUntilReady(creation: Creation): void {
     if (request === undefined)
       throw new BerthError("protocol", `init asked for request ${second}, which its Plan has not`);
     if (request.kind === "ready") return;
-    writeAll(creation.sync, serve(creation, request), "answer init");
+    const answer = serve(creation, request);
+    unlessGone(creation, () => writeAll(creation.sync, answer, "answer init"));
+  }
+}
+
+/** Talks to init, which may be killed at any moment. @throws BerthError that says what became of it */
+function unlessGone<T>(creation: Creation, talk: () => T): T {
+  try {
+    return talk();
+  } catch (error) {
+    throw hasCode(error, "EPIPE") || hasCode(error, "ECONNRESET") ? endedEarly(creation) : error;
+  }
+}
+
+/** Lets a new init go on. Whether it is gone already finds out who reads from it next. */
+export function releaseNew(sync: number): void {
+  try {
+    release(sync);
+  } catch (error) {
+    if (!hasCode(error, "EPIPE")) throw error;
   }
 }
 
@@ -141,17 +160,19 @@ function runCreateHooks({ spec, plan, record, child, cgroup }: Creation): void {
 }
 
 /** Init is gone and said nothing: either it did not get to execute, or something killed it. */
-function endedEarly({ child }: Creation): BerthError {
+function endedEarly({ child, cgroup }: Creation): BerthError {
   const failure = child.failure();
   if (failure !== undefined) return failure;
   const exit = waitPidfd(child.pidfd, WNOWAIT);
   if (exit.kind === "signaled") {
+    const events = cgroup === undefined ? "" : readTextIfThere("memory.events", cgroup);
+    if (/^oom_kill [1-9]/m.test(events ?? "")) {
+      return new BerthError("init-killed", "the container's init was OOM-killed (memory limit too low?)");
+    }
     return new BerthError(
       "init-killed",
       `the container's init was killed by signal ${exit.signal} while it was set up`,
-      {
-        hint: "somebody killed it, or the memory limit is too low: look for oom_kill in memory.events of its cgroup",
-      },
+      { hint: "somebody killed it, or the host is out of memory: the kernel's log tells" },
     );
   }
   return new BerthError(

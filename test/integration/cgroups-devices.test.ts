@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -112,6 +112,26 @@ describe("a device program", () => {
     expect(attachedPrograms(cgroup.directory)).toEqual([other]);
   });
 
+  test("is replaced without a moment in which everything is allowed", async () => {
+    replaceDevices(cgroup.directory, programOf(DENY_ALL));
+    const script = `
+      echo $$ > "${place.mount}${place.path}/cgroup.procs"
+      cd "${nodes}"; rm -f kmsg; mknod kmsg c 1 11; touch trying
+      while [ -e trying ]; do if (: < kmsg) 2> /dev/null; then echo opened; fi; echo > tried; done
+    `;
+    const child = Bun.spawn(["sh", "-c", script]);
+    const tried = () => existsSync(join(nodes, "tried"));
+    waitUntil(tried, "the device has been tried");
+    for (let i = 0; i < 20; i++) {
+      rmSync(join(nodes, "tried"), { force: true });
+      while (!tried())
+        replaceDevices(cgroup.directory, programOf(DENY_ALL, kmsg(true, i % 2 === 0 ? "w" : "m")));
+    }
+    rmSync(join(nodes, "trying"));
+    expect(await new Response(child.stdout).text()).toBe("");
+    expect(attachedPrograms(cgroup.directory)).toHaveLength(1);
+  });
+
   test("is what explain prints", () => {
     const [load] = deviceSteps(programOf(DENY_ALL), "");
     if (load?.kind !== "call" || load.store === undefined)
@@ -133,6 +153,11 @@ describe("a device program", () => {
     );
   });
 });
+
+function waitUntil(condition: () => boolean, what: string): void {
+  const end = Date.now() + 10_000;
+  while (!condition()) if (Date.now() > end) throw new Error(`waited in vain until ${what}`);
+}
 
 /** A program of someone else's, that allows everything and lets others join it. */
 function attachOther(cgroup: number): void {

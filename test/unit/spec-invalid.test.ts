@@ -40,6 +40,8 @@ const deadline = (runtime: number, deadline: number, period: number) => ({
   period,
 });
 
+const UNIFIED = 'allowed: names of cgroup files, CONTROLLER.PARAMETER, without "/" or ".."';
+
 // Each row: what is changed, and the one line that must come of it.
 const ROWS: [Record<string, Json>, string][] = [
   [{ ociVersion: null }, "ociVersion: found nothing; allowed: a string"],
@@ -380,9 +382,114 @@ const ROWS: [Record<string, Json>, string][] = [
     { "linux.resources.unified": { "memory.max": 1 } },
     'linux.resources.unified["memory.max"]: found 1; allowed: a string',
   ],
+  [{ "linux.resources.unified": { "../x": "1" } }, `linux.resources.unified: found "../x"; ${UNIFIED}`],
+  [{ "linux.resources.unified": { "": "1" } }, `linux.resources.unified: found ""; ${UNIFIED}`],
+  [{ "linux.resources.unified": { "..": "1" } }, `linux.resources.unified: found ".."; ${UNIFIED}`],
   [
-    { "linux.resources.unified": { "../x": "1" } },
-    'linux.resources.unified: found "../x"; allowed: names of cgroup files, without "/"',
+    { "linux.resources.unified": { "memory..max": "1" } },
+    `linux.resources.unified: found "memory..max"; ${UNIFIED}`,
+  ],
+  [{ "linux.resources.unified": { memory: "1" } }, `linux.resources.unified: found "memory"; ${UNIFIED}`],
+  [
+    { "linux.resources.unified": { "cgroup.freeze": "1" } },
+    'linux.resources.unified: found "cgroup.freeze"; allowed: files that set limits',
+  ],
+  [
+    { "linux.resources.memory": { limit: -2 } },
+    "linux.resources.memory.limit: found -2; allowed: a number of bytes, or -1 for no limit",
+  ],
+  [
+    { "linux.resources.memory": { reservation: -2 } },
+    "linux.resources.memory.reservation: found -2; allowed: a number of bytes, or -1",
+  ],
+  [
+    { "linux.resources.memory": { limit: 1, swap: -2 } },
+    "linux.resources.memory.swap: found -2; allowed: a number of bytes, or -1 for no limit",
+  ],
+  [
+    { "linux.resources.memory": { swap: 1 } },
+    "linux.resources.memory.swap: found 1; allowed: only with a limit on memory",
+  ],
+  [
+    { "linux.resources.memory": { limit: 2, swap: 1 } },
+    "linux.resources.memory.swap: found 1; allowed: at least limit, 2: it counts memory and swap",
+  ],
+  [
+    { "linux.resources.memory": { checkBeforeUpdate: 1 } },
+    "linux.resources.memory.checkBeforeUpdate: found 1; allowed: true or false",
+  ],
+  [
+    { "linux.resources.memory": { disableOOMKiller: "no" } },
+    'linux.resources.memory.disableOOMKiller: found "no"; allowed: true or false',
+  ],
+  [
+    { "linux.resources.memory": { kernel: 0.5 } },
+    "linux.resources.memory.kernel: found 0.5; allowed: a whole number from -2^63 to 2^63 - 1",
+  ],
+  [
+    { "linux.resources.cpu": { quota: 999 } },
+    "linux.resources.cpu.quota: found 999; allowed: at least 1000 microseconds, or -1 for no limit",
+  ],
+  ...[999, 1_000_001].map((period): [Record<string, Json>, string] => [
+    { "linux.resources.cpu": { period } },
+    `linux.resources.cpu.period: found ${period}; allowed: 1000 to 1000000 microseconds`,
+  ]),
+  [
+    { "linux.resources.cpu": { quota: 1000, burst: 1001 } },
+    "linux.resources.cpu.burst: found 1001; allowed: at most quota, 1000",
+  ],
+  [
+    { "linux.resources.cpu": { realtimePeriod: -1 } },
+    "linux.resources.cpu.realtimePeriod: found -1; allowed: a whole number from 0 to 2^64 - 1",
+  ],
+  ...["x", "0-", "-1", "3-1", "0;1", "0-3:2", "1,,x"].map((cpus): [Record<string, Json>, string] => [
+    { "linux.resources.cpu": { cpus } },
+    `linux.resources.cpu.cpus: found "${cpus}"; allowed: a list of CPUs such as "0-3,7"`,
+  ]),
+  [
+    { "linux.resources.cpu": { mems: "a" } },
+    'linux.resources.cpu.mems: found "a"; allowed: a list of memory nodes such as "0-1,3"',
+  ],
+  ...[-2, 4_194_305].map((limit): [Record<string, Json>, string] => [
+    { "linux.resources.pids": { limit } },
+    `linux.resources.pids.limit: found ${limit}; allowed: 0 to 4194304, or -1 for no limit`,
+  ]),
+  [
+    { "linux.resources.blockIO": { weight: 9 } },
+    "linux.resources.blockIO.weight: found 9; allowed: 10 to 1000, or 0 for none",
+  ],
+  [
+    { "linux.resources.blockIO": { leafWeight: 9 } },
+    "linux.resources.blockIO.leafWeight: found 9; allowed: 10 to 1000, or 0 for none",
+  ],
+  [
+    { "linux.resources.blockIO": { weightDevice: [{ major: 8, minor: 0, weight: 1 }] } },
+    "linux.resources.blockIO.weightDevice[0].weight: found 1; allowed: 10 to 1000, or 0 for none",
+  ],
+  [
+    { "linux.resources.blockIO": { weightDevice: [{ major: 4096, minor: 0, weight: 10 }] } },
+    "linux.resources.blockIO.weightDevice[0].major: found 4096; allowed: a whole number from 0 to 4095",
+  ],
+  ...[
+    "throttleReadBpsDevice",
+    "throttleWriteBpsDevice",
+    "throttleReadIOPSDevice",
+    "throttleWriteIOPSDevice",
+  ].map((key): [Record<string, Json>, string] => [
+    { "linux.resources.blockIO": { [key]: [{ major: 8, minor: -1, rate: 1 }] } },
+    `linux.resources.blockIO.${key}[0].minor: found -1; allowed: a whole number from 0 to 1048575`,
+  ]),
+  ...["2mb", "2M", "0KB", "", "../x"].map((pageSize): [Record<string, Json>, string] => [
+    { "linux.resources.hugepageLimits": [{ pageSize, limit: 0 }] },
+    `linux.resources.hugepageLimits[0].pageSize: found "${pageSize}"; allowed: a size such as "64KB", "2MB" or "1GB"`,
+  ]),
+  [
+    { "linux.resources.network": { priorities: [{ name: "", priority: 1 }] } },
+    'linux.resources.network.priorities[0].name: found ""; allowed: the name of a network interface',
+  ],
+  [
+    { "linux.resources.rdma": { "a b": { hcaHandles: 1 } } },
+    'linux.resources.rdma: found "a b"; allowed: names of RDMA devices',
   ],
   [
     { "linux.intelRdt": { schemata: "L3" } },

@@ -215,7 +215,6 @@ describe("refuseUnsupported", () => {
     },
     { destination: "/b", type: "bind", options: ["rbind", "ridmap=uids=0-1-2"] },
   ];
-  const resources = (section: object) => specWith({}, {}, { resources: section });
   test.each<[string[], object]>([
     [["process.apparmorProfile"], specWith({}, { apparmorProfile: "x" })],
     [["process.selinuxLabel"], specWith({}, { selinuxLabel: "x" })],
@@ -225,18 +224,6 @@ describe("refuseUnsupported", () => {
     [["linux.intelRdt"], specWith({}, {}, { intelRdt: { closID: "x" } })],
     [["linux.netDevices"], specWith({}, {}, { netDevices: { eth0: {} } })],
     [["linux.memoryPolicy"], specWith({}, {}, { memoryPolicy: { mode: "MPOL_LOCAL" } })],
-    [["linux.resources.memory"], resources({ memory: { limit: 1 } })],
-    [["linux.resources.memory"], resources({ memory: { swappiness: 0 } })],
-    [["linux.resources.cpu"], resources({ cpu: { cpus: "0" } })],
-    [["linux.resources.pids"], resources({ pids: { limit: 0 } })],
-    [
-      ["linux.resources.blockIO"],
-      resources({ blockIO: { throttleReadBpsDevice: [{ major: 8, minor: 0, rate: 1 }] } }),
-    ],
-    [["linux.resources.hugepageLimits"], resources({ hugepageLimits: [{ pageSize: "2MB", limit: 0 }] })],
-    [["linux.resources.network"], resources({ network: { classID: 1 } })],
-    [["linux.resources.rdma"], resources({ rdma: { mlx5: { hcaHandles: 1 } } })],
-    [["linux.resources.unified"], resources({ unified: { "memory.high": "1" } })],
     [
       [
         "mounts[0].uidMappings",
@@ -263,17 +250,6 @@ describe("refuseUnsupported", () => {
         netDevices: {},
         timeOffsets: {},
         seccomp: { defaultAction: "", architectures: [], syscalls: [] },
-        resources: {
-          devices: [{ allow: false, access: "rwm" }],
-          memory: { disableOOMKiller: false, limit: -1 },
-          cpu: { shares: 0, cpus: "" },
-          pids: { limit: -1 },
-          blockIO: { weight: 0, weightDevice: [] },
-          hugepageLimits: [],
-          network: { priorities: [] },
-          rdma: {},
-          unified: {},
-        },
       },
     );
     const { spec } = await parse(config);

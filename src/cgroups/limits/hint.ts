@@ -25,6 +25,11 @@ const NO_DEVICE = ({ key }: LimitWrite) =>
 /** What the kernel means by an errno; the first row that fits counts. */
 const ROWS: readonly Row[] = [
   {
+    file: /\.(current|effective|events|local|numa_stat|peak|stat)$/,
+    errnos: [EACCES, EINVAL, EPERM],
+    hint: "this file can only be read",
+  },
+  {
     file: /^memory\.max$/,
     errnos: [EBUSY],
     hint: "the container uses more memory than that and cannot give back enough",

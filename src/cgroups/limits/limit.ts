@@ -12,7 +12,7 @@ export interface LimitWrite {
   readonly otherwise?: { readonly file: string; readonly value: string };
   /** Nothing is lost where the file is missing: it would say what holds then anyway. */
   readonly optional?: true;
-  /** A later write to the same file makes up for it when the kernel refuses this one with EINVAL. */
+  /** The same is written once more later, when it may work: a failure now is none. */
   readonly retried?: true;
 }
 
