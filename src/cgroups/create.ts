@@ -59,7 +59,7 @@ export function createCgroup(place: CgroupPlace): Cgroup {
         `linux.cgroupsPath: open cgroup "${place.path}"`,
       );
       // A cgroup that is new all the way from the root can neither hold anything nor be frozen or threaded from above.
-      if (made.length < paths.length) refuseUnfit(place);
+      if (made.length < paths.length) refuseUnfit(place, made.length > 0);
       return { ...place, directory, made };
     } catch (error) {
       if (directory >= 0) close(directory);
@@ -105,7 +105,7 @@ export function creationSteps(place: CgroupPlace): Step[] {
 }
 
 /** Nobody else may be in the cgroup: delete kills what is in there; and a frozen one would stop init for ever. */
-function refuseUnfit(place: CgroupPlace): void {
+function refuseUnfit(place: CgroupPlace, isNew: boolean): void {
   const refuse = (message: string, hint: string) => new BerthError("cgroup-in-use", message, { hint });
   const where = `linux.cgroupsPath "${place.path}"`;
   const events = cgroupEvents(place);
@@ -130,6 +130,7 @@ function refuseUnfit(place: CgroupPlace): void {
       "a cgroup above it is threaded, or has processes beside controllers for those below it: choose another place",
     );
   }
+  if (isNew) return;
   // The kernel's rule: processes are in the leaves, except for controllers that can tell threads apart.
   const given = readText(`${directoryOf(place)}/cgroup.subtree_control`)
     .trim()
