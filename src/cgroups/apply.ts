@@ -16,13 +16,39 @@ const encoder = new TextEncoder();
  */
 export function applyLimits(place: CgroupPlace, directory: number, limits: Limits, restore: boolean): void {
   for (const ceiling of limits.ceilings) refuseReached(ceiling, directory);
+  applyWrites({
+    writes: limits.writes,
+    restore,
+    target: () => ({ directory, path: `${place.mount}${place.path}` }),
+    hint: (write, errno) =>
+      (errno === ENOENT ? notEnabled(place, write.controller) : undefined) ??
+      limits.hint(write, errno, readHost),
+  });
+}
+
+/** Writes to make, and what is to be known of the cgroups that they go to. */
+export interface Application {
+  readonly writes: readonly LimitWrite[];
+  /** See {@link applyLimits}. */
+  readonly restore: boolean;
+  /** Where a write goes: a descriptor of the cgroup's directory, and its path for messages. */
+  readonly target: (write: LimitWrite) => { readonly directory: number; readonly path: string };
+  readonly hint: (write: LimitWrite, errno: number) => string | undefined;
+}
+
+/** Makes the writes in their order. @throws BerthError that names the field, the file, the value and the errno */
+export function applyWrites({ writes, restore, target, hint }: Application): void {
   const before: Before[] = [];
-  for (const write of limits.writes) {
+  for (const write of writes) {
+    const { directory, path } = target(write);
     if (restore) remember(write, directory, before);
     const failure = writeLimit(write, directory);
     if (failure === undefined) continue;
-    for (const { file, value } of before.reverse()) tryWriteFile(file, value, directory);
-    throw limitError(write, failure, place, limits);
+    for (const { file, value, directory } of before.reverse()) tryWriteFile(file, value, directory);
+    const { errno, file, value } = failure;
+    throw systemError(errno, `${write.path}: write "${value}" to "${path}/${file}"`, {
+      hint: hint({ ...write, file, value }, errno),
+    });
   }
 }
 
@@ -56,20 +82,8 @@ function tryWriteFile(file: string, value: string, directory: number): number {
   return result;
 }
 
-function limitError(
-  write: LimitWrite,
-  { errno, file, value }: Failure,
-  place: CgroupPlace,
-  limits: Limits,
-): BerthError {
-  const lacking = errno === ENOENT ? notEnabled(place, write.controller) : undefined;
-  const hint = lacking ?? limits.hint({ ...write, file, value }, errno, readHost);
-  return systemError(errno, `${write.path}: write "${value}" to "${place.mount}${place.path}/${file}"`, {
-    hint,
-  });
-}
-
-function readHost(path: string): string | undefined {
+/** See {@link import("./limits/limit.ts").ReadHost}. */
+export function readHost(path: string): string | undefined {
   try {
     return readText(path);
   } catch {
@@ -89,6 +103,7 @@ function refuseReached({ path, limit }: Ceiling, directory: number): void {
 
 /** What to write to get back what was. */
 interface Before {
+  readonly directory: number;
   readonly file: string;
   readonly value: string;
 }
@@ -106,7 +121,7 @@ function remember({ file, key, otherwise }: LimitWrite, directory: number, befor
     if (fd < 0) continue;
     close(fd);
     const value = previous(readText(name, directory), name, key);
-    if (value !== undefined) before.push({ file: name, value });
+    if (value !== undefined) before.push({ directory, file: name, value });
   }
 }
 

@@ -67,7 +67,7 @@ export function cgroupSteps(
   { rootless, limits }: CgroupOptions,
 ): (Step | Action)[] {
   const actions = [
-    action(
+    cgroupAction(
       "linux.cgroupsPath",
       "cgroup.subtree_control",
       "each cgroup on the way gives its controllers to the next",
@@ -84,7 +84,7 @@ export function cgroupSteps(
     owner === undefined || owner === 0
       ? []
       : [
-          action(
+          cgroupAction(
             "linux.cgroupsPath",
             place.path,
             `give it to user ${owner}, with the files of /sys/kernel/cgroup/delegate`,
@@ -93,13 +93,15 @@ export function cgroupSteps(
   return [...steps, ...program, ...given];
 }
 
-function describeWrite({ path, file, value, otherwise }: LimitWrite): Action {
+/** One of the writes that limits are, for `berth explain`. */
+export function describeWrite({ path, file, value, otherwise }: LimitWrite): Action {
   const or =
     otherwise === undefined ? "" : `, or "${otherwise.value}" to ${otherwise.file} where that is missing`;
-  return action(path, file, `write "${value}"${or}`);
+  return cgroupAction(path, file, `write "${value}"${or}`);
 }
 
-function action(path: string, subject: string, what: string): Action {
+/** What is done to a cgroup, for `berth explain`. */
+export function cgroupAction(path: string, subject: string, what: string): Action {
   return { kind: "action", phase: "cgroup", path, subject, what };
 }
 

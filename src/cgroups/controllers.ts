@@ -40,7 +40,7 @@ export function enableControllers(mount: number, path: string): boolean {
 }
 
 /**
- * Refuses limits that no cgroup of this host can have. (The one place that tells a host with cgroup v1 controllers from others.)
+ * Refuses limits that no cgroup of this host can have.
  * @throws BerthError "no-controller"
  */
 export function refuseUnavailable(limits: Limits, mount: string): void {
@@ -69,14 +69,13 @@ export function refuseUnavailable(limits: Limits, mount: string): void {
 function noController(path: string, controller: string, available: readonly string[]): BerthError {
   const v1 = v1Binding(controller === "io" ? "blkio" : controller);
   if (v1 !== undefined) {
-    const where = v1 === "" ? "a cgroup v1 hierarchy" : `cgroup v1, at "${v1}"`;
-    return new BerthError(
-      "no-controller",
-      `${path}: the host has the controller "${controller}" in ${where}, where this version of berth sets no limits`,
-      {
-        hint: "boot the host with cgroup v2 alone: systemd.unified_cgroup_hierarchy=1 on the kernel's command line",
-      },
-    );
+    const where = v1 === "" ? "in a cgroup v1 hierarchy that is not mounted" : `on cgroup v1, at "${v1}"`;
+    const unified = path.startsWith("linux.resources.unified");
+    return new BerthError("no-controller", `${path}: the host has the controller "${controller}" ${where}`, {
+      hint: unified
+        ? "unified names files of cgroup v2: use the field of linux.resources that means the same"
+        : "mount the hierarchy, or boot with cgroup v2 alone: systemd.unified_cgroup_hierarchy=1 on the kernel's command line",
+    });
   }
   return new BerthError("no-controller", `${path}: the controller "${controller}" is not available`, {
     hint:

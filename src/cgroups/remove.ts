@@ -33,7 +33,7 @@ export function remove(place: CgroupPlace): void {
 }
 
 /** Removes a cgroup and those below it; answers 0 or a negated errno: EBUSY while a process is in there. */
-function removeTree(directory: string): number {
+export function removeTree(directory: string): number {
   const result = tryRmdir(directory);
   // EBUSY: a process, or a cgroup below.
   if (result !== -EBUSY) return result;

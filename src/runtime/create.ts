@@ -2,6 +2,9 @@ import { locateCgroup, prepareCgroup } from "../cgroups/cgroup.ts";
 import { type Cgroup, undoCgroup } from "../cgroups/create.ts";
 import type { Limits } from "../cgroups/limits/limit.ts";
 import { loadLimitsFor } from "../cgroups/limits/load.ts";
+import { joinV1 } from "../cgroups/v1/join.ts";
+import { loadV1, type MadeV1, type V1Room } from "../cgroups/v1/load.ts";
+import { removeV1 } from "../cgroups/v1/remove.ts";
 import { messageOf } from "../errors.ts";
 import { runPoststopHooks } from "../hooks/run.ts";
 import { SIGKILL } from "../linux/constants.ts";
@@ -94,10 +97,14 @@ export async function createContainer(
   preserve(options.preserveFds);
   const rootfs = locateRootfs(bundle);
   const cgroup = options.cgroups ? locateCgroup(bundle.spec, options.id) : null;
-  const limits = await loadLimitsFor(bundle.spec, cgroup, options.warn);
+  const v1 = await loadV1(bundle.spec, options.id, cgroup);
+  const limits = await loadLimitsFor(bundle.spec, cgroup, v1?.controllers ?? [], options.warn);
   const directory = reserve(options.root, options.id);
-  const record = newRecord(options, bundle, rootfs, cgroup);
-  const making: Making = { options, bundle, directory, limits, record };
+  const record = {
+    ...newRecord(options, bundle, rootfs, cgroup),
+    ...(v1 === undefined ? {} : { v1: v1.places }),
+  };
+  const making: Making = { options, bundle, directory, limits, v1, record };
   try {
     return scoped((scope) => make(making, foreground, scope));
   } catch (error) {
@@ -112,8 +119,10 @@ interface Making {
   readonly bundle: Bundle;
   readonly directory: StateDirectory;
   readonly limits: Limits | undefined;
+  readonly v1: V1Room | undefined;
   record: ContainerRecord;
   cgroup?: Cgroup;
+  v1Made?: MadeV1;
   child?: Spawned;
 }
 
@@ -180,11 +189,14 @@ function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Sc
 }
 
 function makeCgroup(making: Making): void {
-  const { bundle, record, limits } = making;
+  const { bundle, record, limits, v1 } = making;
   if (record.cgroup === null) return;
   const cgroup = prepareCgroup(bundle.spec, record.cgroup, { rootless: false, limits });
   if (cgroup === undefined) making.record = { ...record, cgroup: null };
   else making.cgroup = cgroup;
+  if (v1 === undefined) return;
+  making.v1Made = v1.make();
+  making.record = { ...making.record, v1: making.v1Made.places };
 }
 
 interface Beginning {
@@ -251,6 +263,7 @@ function finishInit(making: Making, starting: Starting, sync: number, namespaces
   making.child = child;
   making.record = { ...making.record, pid: child.pid, startTime: processStat(child.pid)?.startTime ?? 0 };
   writeRecord(making.directory, making.record);
+  if (making.record.v1 !== undefined) joinV1(making.record.v1, child.pid);
   performOn(child.pid, stepsBeforeExecution(making.bundle.spec, namespaces));
   // With a user namespace it waits twice: for its id maps, before it executes, and then like all others for its Plan.
   if (namespaces.created.has("user")) releaseNew(sync);
@@ -260,7 +273,7 @@ function finishInit(making: Making, starting: Starting, sync: number, namespaces
 
 /** Undoes a failed creation: process, cgroup, state; then the poststop hooks, as after any end (runtime.md "Lifecycle"). */
 function takeBack(making: Making): void {
-  const { options, bundle, directory, child, cgroup, record } = making;
+  const { options, bundle, directory, child, cgroup, v1Made, record } = making;
   const attempt = (what: string, act: () => void) => {
     try {
       act();
@@ -275,6 +288,7 @@ function takeBack(making: Making): void {
     });
   }
   if (cgroup !== undefined) attempt("remove the cgroup", () => undoCgroup(cgroup));
+  if (v1Made !== undefined) attempt("remove the cgroups of v1", () => removeV1(v1Made.made));
   attempt("remove the state", () => removeState(directory));
   closeState(directory);
   if (child === undefined) return;

@@ -1,5 +1,6 @@
 import { kill as killCgroup } from "../cgroups/kill.ts";
 import { remove as removeCgroup } from "../cgroups/remove.ts";
+import { removeV1 } from "../cgroups/v1/remove.ts";
 import { BerthError, messageOf } from "../errors.ts";
 import { runPoststopHooks } from "../hooks/run.ts";
 import { POLLIN, SIGKILL } from "../linux/constants.ts";
@@ -64,6 +65,7 @@ export function destroy(
   if (record.cgroup !== null) {
     // Frozen or not: SIGKILL reaches frozen processes too, and to thaw them could meet a pause.
     removeCgroup(record.cgroup);
+    if (record.v1 !== undefined) removeV1(record.v1);
   }
   removeState(directory);
   runPoststopHooks(hooks?.poststop, hookState(record, "stopped", 0), record.bundle, warn);

@@ -1,5 +1,6 @@
-import { cgroupSteps, locateCgroup } from "../cgroups/cgroup.ts";
-import { loadLimits } from "../cgroups/limits/load.ts";
+import { cgroupAction, cgroupSteps, describeWrite, locateCgroup } from "../cgroups/cgroup.ts";
+import { limitsWithout, loadLimits } from "../cgroups/limits/load.ts";
+import { loadV1, type V1Room } from "../cgroups/v1/load.ts";
 import { hasCode } from "../errors.ts";
 import { hookSteps } from "../hooks/run.ts";
 import type { NamespacePlan } from "../namespaces/namespaces.ts";
@@ -28,12 +29,15 @@ export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]
   const bundle = await readBundle(options.bundle, options.config, options.warn);
   const { spec } = bundle;
   const cgroup = options.cgroups ? cgroupOf(spec, options) : null;
-  const limits = await loadLimits(spec);
+  const v1 = await loadV1(spec, options.id, cgroup);
+  const all = await loadLimits(spec);
+  const limits = all === undefined ? undefined : limitsWithout(all, v1?.controllers ?? []);
   const plan = compile(spec, compileContext(options, bundle, locateRootfs(bundle), cgroup));
   const hooks = (name: HookName, where: string) => hookParts(bundle, name, where);
   const [beforeHooks, afterHooks] = splitAtHooks(plan.init);
   const parts: Part[] = [
     { by: "berth", steps: cgroup === null ? [] : cgroupSteps(spec, cgroup, { rootless: false, limits }) },
+    { by: "berth", steps: v1 === undefined ? [] : v1Actions(v1) },
     {
       by: "berth",
       steps: [...startActions(plan.namespaces, cgroup?.path), ...stepsBeforeExecution(spec, plan.namespaces)],
@@ -60,6 +64,15 @@ function cgroupOf(spec: Spec, { id, warn }: ExplainOptions): ReturnType<typeof l
     warn(`explained without a cgroup: ${error.message}`);
     return null;
   }
+}
+
+function v1Actions({ places, writes }: V1Room): Action[] {
+  return [
+    ...places.map(({ mount, path }) =>
+      cgroupAction("linux.cgroupsPath", `${mount}${path}`, "make the cgroup of v1, for init to join"),
+    ),
+    ...writes.map(describeWrite),
+  ];
 }
 
 /** What native/spawn.c does: it is no part of a Plan, because no Plan can run before it. */

@@ -34,6 +34,12 @@ export interface ContainerRecord {
   readonly startTime: number;
   /** The cgroup2 mount and the container's path below it; null: it has none. */
   readonly cgroup: { readonly mount: string; readonly path: string } | null;
+  /** Its cgroups in the hierarchies of cgroup v1, if the host has any. */
+  readonly v1?: readonly {
+    readonly mount: string;
+    readonly path: string;
+    readonly controllers: readonly string[];
+  }[];
   /** It has a pid namespace of its own, so that its processes end with init. */
   readonly ownPidNamespace: boolean;
   readonly annotations: Readonly<Record<string, string>>;
