@@ -14,6 +14,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command:
   spec: () => import("./spec.ts"),
   start: () => import("./start.ts"),
   state: () => import("./state.ts"),
+  update: () => import("./update.ts"),
   help: () => import("./help.ts"),
   h: () => import("./help.ts"),
 };

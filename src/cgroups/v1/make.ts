@@ -8,6 +8,7 @@ import {
   ENODEV,
   ENOENT,
   EPERM,
+  ERANGE,
   EROFS,
   systemError,
 } from "../../linux/errno.ts";
@@ -104,7 +105,7 @@ function v1Hint({ file, key }: LimitWrite, errno: number): string | undefined {
     return "the cgroup above it has less than that, or the period is not 1000 to 1000000 microseconds";
   if (errno === EACCES && file.startsWith("cpuset."))
     return "the cgroup above it does not have all of them, see its cpuset.cpus and cpuset.mems";
-  if (errno === EINVAL && file.startsWith("cpuset."))
+  if ((errno === EINVAL || errno === ERANGE) && file.startsWith("cpuset."))
     return 'write a list such as "0-3,7" of what the host has';
   if (errno === ENODEV && file.startsWith("blkio."))
     return `there is no whole block device ${key ?? ""}: "lsblk" lists them by MAJ:MIN`;
