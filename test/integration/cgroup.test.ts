@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "n
 import { basename } from "node:path";
 import { describe, expect, test } from "vitest";
 import { cgroup2Mount, ownCgroup } from "../../src/cgroups/hierarchy.ts";
+import { v1Hierarchies } from "../../src/cgroups/v1/hierarchies.ts";
 import type { DeviceRule } from "../../src/spec/resources.ts";
 import { type Config, directory, makeBundle, newId, runScript, waitUntil } from "../bundle.ts";
 import { runThrough } from "../caller.ts";
@@ -49,7 +50,7 @@ describe("membership", () => {
       succeed(["delete", "--force", id]);
     }
     expect(existsSync(`${mount}${top}/a/b`)).toBe(false);
-    rmdirSync(`${mount}${top}/a`);
+    for (const point of [mount, ...v1Hierarchies().map(({ mount }) => mount)]) rmdirSync(`${point}${top}/a`);
   });
 
   test("its children are in there too, and see it as their root", () => {
