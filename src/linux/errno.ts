@@ -82,6 +82,7 @@ export const EISDIR = 21;
 export const EINVAL = 22;
 export const ENOTTY = 25;
 export const ETXTBSY = 26;
+export const ENOSPC = 28;
 export const EROFS = 30;
 export const EPIPE = 32;
 export const ERANGE = 34;

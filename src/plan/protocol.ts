@@ -17,6 +17,7 @@ import type { Slot, Step } from "./step.ts";
  *   limits     | init may not raise a limit itself  | sets process.rlimits with prlimit
  *   home       | process.env has no HOME            | answers with "HOME=..." from the container's /etc/passwd
  *   console    | the terminal is there              | fetches its master and passes it on
+ *   net-devices| its namespaces are there           | moves linux.netDevices there, by init's netlink socket
  *   ready      | all is done but execve             | saves the state, lets go; start.sock takes over
  *
  * After `ready`, init accepts one connection on start.sock (`Descriptors.listen`) and moves it onto `sync`:
@@ -47,6 +48,7 @@ export type Request =
   | { readonly kind: "limits" }
   | { readonly kind: "home"; readonly uid: number }
   | { readonly kind: "console" }
+  | { readonly kind: "net-devices"; readonly socket: number }
   | { readonly kind: "ready" };
 
 /** In the first word of a message: a request follows, not a failed step. */

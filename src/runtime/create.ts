@@ -5,6 +5,7 @@ import { runPoststopHooks } from "../hooks/run.ts";
 import { SIGKILL } from "../linux/constants.ts";
 import { absolute } from "../linux/directory.ts";
 import { rename, type Scope, scoped, writeAtomically } from "../linux/file.ts";
+import { syscall } from "../linux/native.ts";
 import { effectiveIds, processStat, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
 import { listenAt, pathThrough, sendDescriptor, socketPair } from "../linux/socket.ts";
 import {
@@ -21,6 +22,7 @@ import { refuseOwnSettings } from "../namespaces/own.ts";
 import { encode } from "../plan/encode.ts";
 import { descriptors } from "../plan/protocol.ts";
 import type { Spec } from "../spec/config.ts";
+import { asksForSpecial } from "../spec/special.ts";
 import {
   type ContainerRecord,
   closeState,
@@ -33,12 +35,14 @@ import {
   writeRecord,
 } from "../state/store.ts";
 import { type Bundle, locateRootfs, readBundle } from "./bundle.ts";
-import { preserve } from "./caller.ts";
+import { isService, preserve } from "./caller.ts";
 import { type CompileContext, compile } from "./compile.ts";
 import { type ConsoleReceiver, checkTerminal, connectConsole, connectTo } from "./console.ts";
 import { compileContext } from "./context.ts";
 import { performOn, stepsBeforeExecution, stepsBeforeStart } from "./init-actions.ts";
 import { release, serveUntilReady } from "./serve.ts";
+import type { Service } from "./service.ts";
+import type { Special } from "./special.ts";
 import { hookState } from "./status.ts";
 
 /** What `create` and `run` are asked for. */
@@ -83,23 +87,33 @@ export async function create(options: CreateOptions): Promise<void> {
  * @param foreground takes the master of the container's terminal, if it has one; absent: the console socket does
  * @throws BerthError
  */
-export async function createContainer(
-  options: CreateOptions,
-  foreground?: ConsoleReceiver,
-): Promise<Created> {
-  const bundle = await readBundle(options.bundle, options.config, options.warn);
-  checkTerminal(bundle.spec, options.consoleSocket, foreground !== undefined);
+export async function createContainer(asked: CreateOptions, foreground?: ConsoleReceiver): Promise<Created> {
+  const read = await readBundle(asked.bundle, asked.config, asked.warn);
+  checkTerminal(read.spec, asked.consoleSocket, foreground !== undefined);
+  const service = isService() ? await understandService(read, asked) : undefined;
+  const { bundle, options } = service ?? { bundle: read, options: asked };
   preserve(options.preserveFds);
   const rootfs = locateRootfs(bundle);
   const cgroup = options.cgroups ? locateCgroup(bundle.spec, options.id) : null;
+  const special = asksForSpecial(bundle.spec)
+    ? (await import("./special.ts")).prepareSpecial(bundle.spec, options.id)
+    : undefined;
+  const record = newRecord(options, bundle, rootfs, cgroup, special?.resctrl);
   const directory = reserve(options.root, options.id);
-  const making: Making = { options, bundle, directory, record: newRecord(options, bundle, rootfs, cgroup) };
+  const making: Making = { options, bundle, directory, special, record };
   try {
+    if (service?.notify === true) (await import("./notify.ts")).makeNotifyDirectory(directory);
     return scoped((scope) => make(making, foreground, scope));
   } catch (error) {
     takeBack(making);
     throw error;
+  } finally {
+    special?.close();
   }
+}
+
+async function understandService(bundle: Bundle, options: CreateOptions): Promise<Service> {
+  return (await import("./service.ts")).asService(bundle, options, process.env, syscall("getpid"));
 }
 
 /** A creation under way, and what must be taken back if it fails. */
@@ -107,6 +121,7 @@ interface Making {
   readonly options: CreateOptions;
   readonly bundle: Bundle;
   readonly directory: StateDirectory;
+  readonly special: Special | undefined;
   record: ContainerRecord;
   cgroup?: Cgroup;
   child?: Spawned;
@@ -117,6 +132,7 @@ function newRecord(
   { path, spec }: Bundle,
   rootfs: string,
   cgroup: ContainerRecord["cgroup"],
+  resctrl: readonly string[] = [],
 ): ContainerRecord {
   return {
     ociVersion: spec.ociVersion,
@@ -130,6 +146,7 @@ function newRecord(
     cgroup,
     ownPidNamespace: spec.linux.namespaces.some(({ type, path: joined }) => type === "pid" && !joined),
     annotations: spec.annotations ?? {},
+    ...(resctrl.length === 0 ? {} : { resctrl }),
   };
 }
 
@@ -164,6 +181,7 @@ function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Sc
     sync,
     cgroup: making.cgroup?.directory,
     console,
+    special: making.special,
   });
 
   performOn(child.pid, stepsBeforeStart(spec));
@@ -220,7 +238,7 @@ function beginInit(making: Making, scope: Scope): Beginning {
     closeFrom: fds.temporary,
   });
   scope.drop(syncOfInit);
-  const context = compileContext(options, bundle, record.rootfs, record.cgroup);
+  const context = compileContext(options, bundle, record.rootfs, record.cgroup, making.special?.steps);
   return { starting, sync, planFd, context };
 }
 
@@ -246,6 +264,7 @@ function finishInit(making: Making, starting: Starting, sync: number, namespaces
   making.record = { ...making.record, pid: child.pid, startTime: processStat(child.pid)?.startTime ?? 0 };
   writeRecord(making.directory, making.record);
   performOn(child.pid, stepsBeforeExecution(making.bundle.spec, namespaces));
+  making.special?.place(child);
   // With a user namespace it waits twice: for its id maps, before it executes, and then like all others for its Plan.
   if (namespaces.created.has("user")) release(sync);
   release(sync);
@@ -254,7 +273,7 @@ function finishInit(making: Making, starting: Starting, sync: number, namespaces
 
 /** Undoes a failed creation: process, cgroup, state; then the poststop hooks, as after any end (runtime.md "Lifecycle"). */
 function takeBack(making: Making): void {
-  const { options, bundle, directory, child, cgroup, record } = making;
+  const { options, bundle, directory, child, cgroup, special, record } = making;
   const attempt = (what: string, act: () => void) => {
     try {
       act();
@@ -268,6 +287,7 @@ function takeBack(making: Making): void {
       waitPidfd(child.pidfd);
     });
   }
+  special?.undo(options.warn);
   if (cgroup !== undefined) attempt("remove the cgroup", () => undoCgroup(cgroup));
   attempt("remove the state", () => removeState(directory));
   closeState(directory);

@@ -3,6 +3,8 @@ import { remove as removeCgroup } from "../cgroups/remove.ts";
 import { BerthError, messageOf } from "../errors.ts";
 import { runPoststopHooks } from "../hooks/run.ts";
 import { POLLIN, SIGKILL } from "../linux/constants.ts";
+import { tryRmdir } from "../linux/directory.ts";
+import { ENOENT, errnoText } from "../linux/errno.ts";
 import { close, withDescriptor } from "../linux/file.ts";
 import { openProcess, poll, tryPidfdSignal } from "../linux/process.ts";
 import type { Hooks } from "../spec/config.ts";
@@ -65,8 +67,17 @@ export function destroy(
     // Frozen or not: SIGKILL reaches frozen processes too, and to thaw them could meet a pause.
     removeCgroup(record.cgroup);
   }
+  if (record.resctrl !== undefined) removeGroups(record.resctrl, warn);
   removeState(directory);
   runPoststopHooks(hooks?.poststop, hookState(record, "stopped", 0), record.bundle, warn);
+}
+
+/** Its directories of resctrl; one that is gone already is no fault. */
+function removeGroups(paths: readonly string[], warn: (message: string) => void): void {
+  for (const path of paths) {
+    const result = tryRmdir(path);
+    if (result < 0 && result !== -ENOENT) warn(`remove the resctrl group "${path}": ${errnoText(-result)}`);
+  }
 }
 
 /** The hooks of the container's own config.json. */

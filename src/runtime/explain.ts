@@ -7,6 +7,7 @@ import { type Action, type ExplainedGroup, explainPlan, type Part } from "../pla
 import type { Descriptors } from "../plan/protocol.ts";
 import type { Step } from "../plan/step.ts";
 import type { HookName, Spec } from "../spec/config.ts";
+import { asksForSpecial } from "../spec/special.ts";
 import { type Bundle, locateRootfs, readBundle } from "./bundle.ts";
 import { compile } from "./compile.ts";
 import { compileContext } from "./context.ts";
@@ -27,7 +28,9 @@ export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]
   const bundle = await readBundle(options.bundle, options.config, options.warn);
   const { spec } = bundle;
   const cgroup = options.cgroups ? cgroupOf(spec, options) : null;
-  const plan = compile(spec, compileContext(options, bundle, locateRootfs(bundle), cgroup));
+  const special = asksForSpecial(spec) ? await import("./special.ts") : undefined;
+  const context = compileContext(options, bundle, locateRootfs(bundle), cgroup, special?.specialSteps);
+  const plan = compile(spec, context);
   const hooks = (name: HookName, where: string) => hookParts(bundle, name, where);
   const [beforeHooks, afterHooks] = splitAtHooks(plan.init);
   const parts: Part[] = [
@@ -36,6 +39,7 @@ export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]
       by: "berth",
       steps: [...startActions(plan.namespaces, cgroup?.path), ...stepsBeforeExecution(spec, plan.namespaces)],
     },
+    { by: "berth", steps: special?.specialOutside(spec, options.id) ?? [] },
     { by: "init", steps: beforeHooks },
     ...hooks("prestart", "on the host"),
     ...hooks("createRuntime", "on the host"),

@@ -11,17 +11,10 @@ interface Unsupported {
 }
 
 const UNSUPPORTED: readonly Unsupported[] = [
-  { path: "process.apparmorProfile", isAsked: ({ process }) => asks(process?.apparmorProfile) },
-  { path: "process.selinuxLabel", isAsked: ({ process }) => asks(process?.selinuxLabel) },
-  { path: "process.execCPUAffinity", isAsked: ({ process }) => asks(process?.execCPUAffinity) },
   {
     path: "linux.seccomp",
     isAsked: ({ linux: { seccomp } }) => asks(seccomp?.defaultAction) || asks(seccomp?.syscalls),
   },
-  { path: "linux.mountLabel", isAsked: ({ linux }) => asks(linux.mountLabel) },
-  { path: "linux.intelRdt", isAsked: ({ linux }) => asks(linux.intelRdt) },
-  { path: "linux.netDevices", isAsked: ({ linux }) => asks(linux.netDevices) },
-  { path: "linux.memoryPolicy", isAsked: ({ linux }) => asks(linux.memoryPolicy) },
   { path: "linux.resources.memory", isAsked: ({ linux }) => limits(linux.resources?.memory) },
   { path: "linux.resources.cpu", isAsked: ({ linux }) => limits(linux.resources?.cpu) },
   // No section of numbers like the others: 0 processes is a limit too.
