@@ -5,6 +5,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command:
   create: () => import("./create.ts"),
   delete: () => import("./delete.ts"),
   explain: () => import("./explain.ts"),
+  features: () => import("./features.ts"),
   kill: () => import("./kill.ts"),
   list: () => import("./list.ts"),
   pause: () => import("./pause.ts"),

@@ -76,7 +76,7 @@ export function netDeviceSteps(descriptors: Descriptors, requests: Requests): St
   return [
     at.call("socket", [AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE], { store: made }),
     at.call("dup3", [made, socket, 0]),
-    ...requests.ask(at, { kind: "net-devices", socket }),
+    ...requests.ask(at, { kind: "network", socket }),
     at.call("close", [socket]),
     at.call("close", [made]),
   ];

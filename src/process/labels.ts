@@ -9,9 +9,8 @@ import {
 import { EACCES, EINVAL, ENOENT, EPERM } from "../linux/errno.ts";
 import { isAppArmorEnabled, isSelinuxEnabled, loadedProfiles } from "../linux/security.ts";
 import { rawBytes, serving, slot, struct } from "../plan/build.ts";
-import type { Descriptors } from "../plan/protocol.ts";
 import type { Step } from "../plan/step.ts";
-import type { Spec } from "../spec/config.ts";
+import type { Process } from "../spec/process.ts";
 
 /*
  * What a security module puts the container's process under: process.apparmorProfile and process.selinuxLabel. Both are written
@@ -22,12 +21,12 @@ import type { Spec } from "../spec/config.ts";
  * Refuses labels that no module of this kernel would take.
  * @throws BerthError "unsupported"
  */
-export function checkLabels({ process, linux }: Spec): void {
+export function checkLabels(process: Process | undefined, mountLabel: string | undefined): void {
   const profile = process?.apparmorProfile ?? "";
   if (profile !== "") checkProfile(profile);
   for (const [path, label] of [
     ["process.selinuxLabel", process?.selinuxLabel],
-    ["linux.mountLabel", linux.mountLabel],
+    ["linux.mountLabel", mountLabel],
   ] as const) {
     if ((label ?? "") === "" || isSelinuxEnabled()) continue;
     throw new BerthError("unsupported", `${path} "${label}": SELinux is not enabled on this host`, {
@@ -55,14 +54,17 @@ const EXEC_APPARMOR = "`/proc/self/attr/apparmor/exec`";
 const EXEC = "`/proc/self/attr/exec`";
 const LOAD = "load it: apparmor_parser -r FILE; aa-status lists what is loaded";
 
-/** Steps by which init sets what its next execve puts it under. Not later than no_new_privs, which forbids transitions. */
-export function labelSteps({ process }: Spec, descriptors: Descriptors): Step[] {
+/**
+ * Steps by which init sets what its next execve puts it under. Not later than no_new_privs, which forbids transitions.
+ * @param proc a descriptor of a procfs that was checked to be one
+ */
+export function labelSteps(process: Process | undefined, proc: number): Step[] {
   const steps: Step[] = [];
   const profile = process?.apparmorProfile ?? "";
   const label = process?.selinuxLabel ?? "";
   if (profile !== "") {
     steps.push(
-      ...attributeSteps("process.apparmorProfile", "apparmor/exec", `exec ${profile}`, descriptors, {
+      ...attributeSteps("process.apparmorProfile", "apparmor/exec", `exec ${profile}`, proc, {
         what: `set the profile "${profile}" in ${EXEC_APPARMOR}`,
         hints: {
           [ENOENT]: LOAD,
@@ -74,7 +76,7 @@ export function labelSteps({ process }: Spec, descriptors: Descriptors): Step[] 
   }
   if (label !== "") {
     steps.push(
-      ...attributeSteps("process.selinuxLabel", "exec", label, descriptors, {
+      ...attributeSteps("process.selinuxLabel", "exec", label, proc, {
         what: `set the label "${label}" in ${EXEC}`,
         hints: SELINUX_HINTS,
       }),
@@ -92,10 +94,10 @@ const SELINUX_HINTS = {
  * Steps that label the session keyring which init makes next, so that the process may use it under process.selinuxLabel. What
  * is written holds until init executes.
  */
-export function keyLabelSteps({ process }: Spec, descriptors: Descriptors): Step[] {
+export function keyLabelSteps(process: Process | undefined, proc: number): Step[] {
   const label = process?.selinuxLabel ?? "";
   if (label === "") return [];
-  return attributeSteps("process.selinuxLabel", "keycreate", label, descriptors, {
+  return attributeSteps("process.selinuxLabel", "keycreate", label, proc, {
     what: `label the session keyring "${label}"`,
     hints: SELINUX_HINTS,
   });
@@ -105,7 +107,7 @@ function attributeSteps(
   path: string,
   file: string,
   value: string,
-  descriptors: Descriptors,
+  proc: number,
   detail: { what: string; hints: Readonly<Record<number, string>> },
 ): Step[] {
   const { call } = serving("identity", path);
@@ -123,7 +125,7 @@ function attributeSteps(
   ]);
   const bytes = new TextEncoder().encode(value);
   return [
-    call("openat2", [descriptors.proc, `self/attr/${file}`, how, 24], {
+    call("openat2", [proc, `self/attr/${file}`, how, 24], {
       store: fd,
       what: `open /proc/self/attr/${file}`,
     }),

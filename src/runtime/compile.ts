@@ -88,7 +88,7 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
   const cwd = process === undefined ? undefined : cwdSteps(process.cwd, fds, requests);
   const init: Step[] = [
     ...beginSteps(fds),
-    ...namespaceSteps(spec.linux, namespaces, fds),
+    ...namespaceSteps(spec.linux, namespaces, fds, requests),
     // Only now, for a process that is closed may not write its own /proc/self/timens_offsets.
     ...secludeSteps(!namespaces.created.has("pid")),
     sessionStep(),

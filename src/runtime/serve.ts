@@ -19,6 +19,7 @@ import type { Spec } from "../spec/config.ts";
 import type { ContainerRecord } from "../state/store.ts";
 import type { ContainerPlan } from "./compile.ts";
 import { describeFailure } from "./failure.ts";
+import { performOn, stepsForTimeOffsets } from "./init-actions.ts";
 import type { Special } from "./special.ts";
 import { hookState } from "./status.ts";
 
@@ -97,7 +98,10 @@ function serve(creation: Creation, request: Exclude<Request, { kind: "ready" }>)
       else creation.console(master);
       return DONE;
     }
-    case "net-devices":
+    case "offsets":
+      performOn(child.pid, stepsForTimeOffsets(spec));
+      return DONE;
+    case "network":
       creation.special?.moveDevices(child, request.socket);
       return DONE;
   }

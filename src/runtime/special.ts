@@ -43,11 +43,11 @@ export interface SpecialSteps {
 export function specialSteps(spec: Spec, descriptors: Descriptors, requests: Requests): SpecialSteps {
   const { memoryPolicy, netDevices = {} } = spec.linux;
   return {
-    beforeKeyring: keyLabelSteps(spec, descriptors),
+    beforeKeyring: keyLabelSteps(spec.process, descriptors.proc),
     beforeMounts: Object.keys(netDevices).length === 0 ? [] : netDeviceSteps(descriptors, requests),
     beforeUser: [
       ...(memoryPolicy === undefined ? [] : memoryPolicySteps(memoryPolicy)),
-      ...labelSteps(spec, descriptors),
+      ...labelSteps(spec.process, descriptors.proc),
     ],
   };
 }
@@ -73,7 +73,7 @@ export interface Special {
  */
 export function prepareSpecial(spec: Spec, id: string): Special {
   const { memoryPolicy, intelRdt, netDevices = {} } = spec.linux;
-  checkLabels(spec);
+  checkLabels(spec.process, spec.linux.mountLabel);
   if (memoryPolicy !== undefined) checkMemoryPolicy(memoryPolicy);
   const group = intelRdt === undefined ? undefined : planGroup(intelRdt, id, mountOfResctrl());
   return new Preparation(netDevices, group);

@@ -26,6 +26,11 @@ const UNSUPPORTED: readonly Unsupported[] = [
   { path: "linux.resources.unified", isAsked: ({ linux }) => asks(linux.resources?.unified) },
 ];
 
+/** Whether berth carries out this part of config.json: "linux.seccomp". */
+export function isCarriedOut(path: string): boolean {
+  return !UNSUPPORTED.some((row) => row.path === path);
+}
+
 /** Throws a BerthError "unsupported" that names every field of `spec` which this version does not carry out. */
 export function refuseUnsupported(spec: Spec): void {
   const paths: string[] = [];
