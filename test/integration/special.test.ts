@@ -66,7 +66,7 @@ describe("what a host lacks is said before anything is made", () => {
       "self/attr/exec",
       'key: "context", value: "d:e:f"',
       "/schemata",
-      "MPOL_INTERLEAVE on nodes 0-1",
+      "set_mempolicy(mode: 0x3, nodes: {0-1}, bits: 65)",
       "ask the runtime: network",
       "NETLINK_ROUTE",
     ]) {
