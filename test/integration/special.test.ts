@@ -214,6 +214,13 @@ describe("linux.netDevices", () => {
   });
 });
 
+test("process.execCPUAffinity does not concern the container's first process", () => {
+  const { stdout } = runScript("grep Cpus_allowed: /proc/self/status", (config) => {
+    config.process.execCPUAffinity = { initial: "0", final: "0" };
+  });
+  expect(stdout).toBe(/^Cpus_allowed:.*\n/m.exec(readFileSync("/proc/self/status", "utf8"))?.[0]);
+});
+
 test("state and delete know such a container as any other", () => {
   const { id } = createContainer(script("sleep 1000"), (config) => {
     config.linux.memoryPolicy = { mode: "MPOL_BIND", nodes: "0" };

@@ -100,7 +100,7 @@ describe("the class of service", () => {
   });
 });
 
-describe("schemata", () => {
+describe("the lines of schemata", () => {
   test.each<[IntelRdt, string[]]>([
     [{}, []],
     [{ l3CacheSchema: "L3:0=f" }, ["L3:0=f"]],
@@ -129,6 +129,12 @@ describe("what is done", () => {
     expect(text("box/schemata")).toBe("MB:0=20\n");
     const writes = calls(joinSteps(group, "4711")).filter(({ call }) => call === "write");
     expect(writes.map(({ args }) => args[1])).toEqual(["L3:0=f\n", "MB:0=20\n", "4711", "4711"]);
+  });
+
+  test("what is deprecated has no effect", () => {
+    const old = plan({ enableCMT: true, enableMBM: true });
+    expect(old).toEqual(plan({}));
+    expect(old.monitoring).toBeUndefined();
   });
 
   test("measuring needs counters", () => {
