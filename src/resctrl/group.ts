@@ -161,7 +161,7 @@ function writeSteps(configPath: string, file: string, text: string): Step[] {
   const fd = slot("resctrl");
   return [
     call("openat", [AT_FDCWD, file, O_WRONLY | O_CLOEXEC, 0], { store: fd }),
-    call("write", [fd, text, text.length], {
+    call("write", [fd, text, new TextEncoder().encode(text).length], {
       what: `write ${JSON.stringify(text.trim())}`,
       hints: {
         [EINVAL]: "the kernel says why in info/last_cmd_status of resctrl",

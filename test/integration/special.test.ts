@@ -162,7 +162,17 @@ describe("linux.netDevices", () => {
     succeed(["delete", "--force", id]);
   });
 
-  test("go into a network namespace that is joined, and with a user namespace", () => {
+  test("go into a network namespace that a new user namespace owns", () => {
+    const { stdout, stderr } = runScript("ip -o addr", (config) => {
+      moving({ [near]: { name: "lan0" } })(config);
+      config.linux.namespaces.push({ type: "user" });
+      config.linux.uidMappings = config.linux.gidMappings = [{ containerID: 0, hostID: 0, size: 65536 }];
+    });
+    expect(stderr).toBe("");
+    expect(stdout).toMatch(/lan0 +inet 192.0.2.7\/24 brd 192.0.2.255 scope global/);
+  });
+
+  test("go into a network namespace that is joined", () => {
     const owner = createContainer(forever);
     const into = (config: Config) => {
       moving({ [near]: { name: "lan0" } })(config);

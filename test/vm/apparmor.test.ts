@@ -77,11 +77,15 @@ test("in a user namespace", () => {
 test("that is not loaded is an error before anything is made, and also where securityfs cannot tell", () => {
   const bundle = makeBundle(confined(true, "no such profile"));
   const error = refuse(["create", "--bundle", bundle.path, newId()]);
-  expect(error).toContain('process.apparmorProfile "no such profile": `/proc/self/attr/apparmor/exec`: no such');
+  expect(error).toContain(
+    'process.apparmorProfile "no such profile": `/proc/self/attr/apparmor/exec`: no such',
+  );
   succeed("umount", securityfs);
   try {
     const late = refuse(["create", "--bundle", bundle.path, newId()]);
-    expect(late).toContain('set the profile "no such profile" in `/proc/self/attr/apparmor/exec`: no such file');
+    expect(late).toContain(
+      'set the profile "no such profile" in `/proc/self/attr/apparmor/exec`: no such file',
+    );
     expect(late).toContain("hint: load it");
   } finally {
     succeed("mount", "-t", "securityfs", "securityfs", securityfs);
