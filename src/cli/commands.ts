@@ -6,6 +6,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command:
   delete: () => import("./delete.ts"),
   events: () => import("./events.ts"),
   explain: () => import("./explain.ts"),
+  features: () => import("./features.ts"),
   kill: () => import("./kill.ts"),
   list: () => import("./list.ts"),
   pause: () => import("./pause.ts"),

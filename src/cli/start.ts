@@ -8,7 +8,8 @@ export const command = defineCommand({
   description: "",
   options: {},
   takes: [1, 1],
-  run({ positionals: [id = ""], globals }) {
-    start(globals.root, id);
+  async run({ positionals: [id = ""], globals }) {
+    await start(globals.root, id);
+    return undefined;
   },
 });

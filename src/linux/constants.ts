@@ -154,7 +154,10 @@ export const MFD_EXEC = 16;
 
 // <linux/socket.h>
 export const AF_UNIX = 1;
+export const AF_NETLINK = 16;
 export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
 export const SOCK_SEQPACKET = 5;
 export const SOCK_CLOEXEC = O_CLOEXEC;
 export const SOL_SOCKET = 1;
@@ -208,3 +211,39 @@ export const BPF_DEVCG_DEV_CHAR = 2;
 export const BPF_DEVCG_ACC_MKNOD = 1;
 export const BPF_DEVCG_ACC_READ = 2;
 export const BPF_DEVCG_ACC_WRITE = 4;
+
+// <linux/mempolicy.h>
+export const MPOL_DEFAULT = 0;
+export const MPOL_PREFERRED = 1;
+export const MPOL_BIND = 2;
+export const MPOL_INTERLEAVE = 3;
+export const MPOL_LOCAL = 4;
+export const MPOL_PREFERRED_MANY = 5;
+export const MPOL_WEIGHTED_INTERLEAVE = 6;
+export const MPOL_F_NUMA_BALANCING = 1 << 13;
+export const MPOL_F_RELATIVE_NODES = 1 << 14;
+export const MPOL_F_STATIC_NODES = 1 << 15;
+
+// <linux/netlink.h>, <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if_addr.h>, <linux/if.h>
+export const NETLINK_ROUTE = 0;
+export const NLM_F_REQUEST = 1;
+export const NLM_F_ACK = 4;
+export const NLM_F_EXCL = 0x200;
+export const NLM_F_CREATE = 0x400;
+export const NLM_F_DUMP = 0x300;
+export const NLMSG_ERROR = 2;
+export const NLMSG_DONE = 3;
+export const RTM_NEWLINK = 16;
+export const RTM_GETLINK = 18;
+export const RTM_NEWADDR = 20;
+export const RTM_GETADDR = 22;
+export const IFLA_IFNAME = 3;
+export const IFLA_NET_NS_FD = 28;
+export const IFA_LOCAL = 2;
+export const IFA_ADDRESS = 1;
+export const IFA_BROADCAST = 4;
+export const IFA_FLAGS = 8;
+export const IFA_F_NODAD = 2;
+export const IFA_F_PERMANENT = 0x80;
+export const RT_SCOPE_UNIVERSE = 0;
+export const IFF_UP = 1;

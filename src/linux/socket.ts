@@ -1,4 +1,12 @@
-import { AF_UNIX, SCM_RIGHTS, SOCK_CLOEXEC, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET } from "./constants.ts";
+import {
+  AF_UNIX,
+  SCM_RIGHTS,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from "./constants.ts";
 import { check, ENAMETOOLONG, systemError } from "./errno.ts";
 import { at, scratch } from "./memory.ts";
 import { syscall } from "./native.ts";
@@ -21,7 +29,10 @@ function address(path: string): { pointer: number; size: number } {
   bytes.forEach((byte, i) => {
     at.setU8(pointer + 2 + i, byte);
   });
-  return { pointer, size: 2 + SUN_PATH };
+  if (!path.startsWith("@")) return { pointer, size: 2 + SUN_PATH };
+  // An abstract name begins with a NUL, and is as long as it is said to be.
+  at.setU8(pointer + 2, 0);
+  return { pointer, size: 2 + bytes.length };
 }
 
 /** A short name for a socket in an open directory: sun_path holds 107 bytes, and a state directory may be deep. */
@@ -38,12 +49,21 @@ export function listenAt(path: string): number {
   return fd;
 }
 
-/** A connection to the socket at `path`, or a negated errno. */
-export function tryConnect(path: string, type: "stream" | "seqpacket"): number {
-  const fd = check(
-    syscall("socket", AF_UNIX, (type === "stream" ? SOCK_STREAM : SOCK_SEQPACKET) | SOCK_CLOEXEC, 0),
-    "make a socket",
-  );
+/** A SOCK_DGRAM socket with the name `path`. @throws BerthError */
+export function datagramAt(path: string): number {
+  const fd = check(syscall("socket", AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "make a socket");
+  const { pointer, size } = address(path);
+  const result = syscall("bind", fd, pointer, size);
+  if (result < 0) syscall("close", fd);
+  check(result, `bind a socket to "${path}"`);
+  return fd;
+}
+
+const TYPES = { stream: SOCK_STREAM, seqpacket: SOCK_SEQPACKET, datagram: SOCK_DGRAM } as const;
+
+/** A connection to the socket at `path`, or with "@" before it to the abstract one; or a negated errno; man 7 unix. */
+export function tryConnect(path: string, type: keyof typeof TYPES): number {
+  const fd = check(syscall("socket", AF_UNIX, TYPES[type] | SOCK_CLOEXEC, 0), "make a socket");
   const { pointer, size } = address(path);
   const result = syscall("connect", fd, pointer, size);
   if (result < 0) {

@@ -13,6 +13,8 @@ import type { Slot, Step } from "./step.ts";
  *   request    | when                               | the runtime then
  *   make-path  | a mount's target does not exist    | makes it inside the rootfs (it holds the rootfs by descriptor)
  *   copy-up    | a tmpfs covers a directory         | copies what the directory holds into the tmpfs (init's descriptors)
+ *   offsets    | init may not write them itself     | writes linux.timeOffsets
+ *   network    | its namespaces are there           | moves linux.netDevices there, by init's netlink socket
  *   mounted    | mounts are there, before the pivot | runs prestart, createRuntime and createContainer hooks
  *   limits     | init may not raise a limit itself  | sets process.rlimits with prlimit
  *   home       | process.env has no HOME            | answers with "HOME=..." from the container's /etc/passwd
@@ -45,8 +47,10 @@ export type Request =
     }
   | { readonly kind: "mounted" }
   | { readonly kind: "limits" }
+  | { readonly kind: "offsets" }
   | { readonly kind: "home"; readonly uid: number }
   | { readonly kind: "console" }
+  | { readonly kind: "network"; readonly socket: number }
   | { readonly kind: "ready" };
 
 /** In the first word of a message: a request follows, not a failed step. */

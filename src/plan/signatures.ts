@@ -160,10 +160,21 @@ const SIGNATURES: Readonly<Partial<Record<SyscallName, readonly Parameter[]>>> =
   setdomainname: [["name", "address"], SIZE],
   setgroups: [SIZE, ["groups", "address"]],
   sethostname: [["name", "address"], SIZE],
+  set_mempolicy: [
+    ["mode", "hex"],
+    ["nodes", "address"],
+    ["bits", "number"],
+  ],
   setns: [FD, NAMESPACES],
   setresgid: GID,
   setresuid: UID,
   setsid: [],
+  setxattr: [PATH, ["name", "address"], ["value", "address"], SIZE, ["flags", "hex"]],
+  socket: [
+    ["family", one("AF_*")],
+    ["type", flags("SOCK_RAW", "SOCK_CLOEXEC")],
+    ["protocol", one("NETLINK_ROUTE")],
+  ],
   statx: [
     DIRFD,
     PATH,

@@ -24,6 +24,7 @@ import {
 import { EACCES, EBUSY, EINVAL, ENODEV, ENOENT, EPERM } from "../linux/errno.ts";
 import { addressOf } from "../plan/build.ts";
 import type { Label, Step } from "../plan/step.ts";
+import { labelOptionSteps, labelRootSteps } from "./mount-label.ts";
 import { afterwards, type MountOptions } from "./mount-options.ts";
 import { optionHints } from "./option-hints.ts";
 import type { Scope } from "./scope.ts";
@@ -119,6 +120,7 @@ export function fileSystemSteps(
     ...(source === undefined ? [] : [set("source", source, `${type} source "${source}"`)]),
     ...options.data.map(({ key, value, text }) => set(key, value, `${type} option "${text}"`)),
     ...flags.map((flag) => set(flag, undefined, `${type} option "${flag}"`)),
+    ...labelOptionSteps(scope, type, options),
     serving.call("fsconfig", [context, FSCONFIG_CMD_CREATE, 0, 0, 0], {
       on,
       what: text === "" ? `create ${type}` : `create ${type} with options "${text}"`,
@@ -130,6 +132,7 @@ export function fileSystemSteps(
       what: `mount ${type}`,
       hints,
     }),
+    ...labelRootSteps(scope, type),
   ];
 }
 

@@ -3,6 +3,7 @@ import { EBUSY, EINVAL, EPERM } from "../linux/errno.ts";
 import type { Step } from "../plan/step.ts";
 import { attributeSteps } from "./bind.ts";
 import { type FileSystem, mountFlags, newMountAttributes } from "./filesystem.ts";
+import { contextFor } from "./mount-label.ts";
 import type { MountOptions } from "./mount-options.ts";
 import { propagationSteps } from "./propagation.ts";
 import type { Scope } from "./scope.ts";
@@ -34,7 +35,10 @@ function allFlags(options: MountOptions, attributes: number): number {
 export function mount2Steps(scope: Scope, path: string, fileSystem: FileSystem): Step[] {
   const { serving, slots } = scope;
   const { type, source, options, attributes } = fileSystem;
-  const data = options.data.map(({ text }) => text).join(",");
+  const context = contextFor(scope, type, options);
+  // A context has commas of its own, which the quotes keep.
+  const label = context === undefined ? [] : [`context="${context}"`];
+  const data = [...options.data.map(({ text }) => text), ...label].join(",");
   const args = [source ?? type, ".", type, allFlags(options, attributes), data === "" ? 0 : data];
   return [
     serving.call("fchdir", [slots.target]),

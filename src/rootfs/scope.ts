@@ -19,6 +19,8 @@ export interface RootfsContext {
   readonly mayMakeDevices?: boolean;
   /** Where the host's cgroup2 is mounted, and the container's cgroup below it ("/a/b"); null: the container has none. */
   readonly cgroup: { readonly mount: string; readonly path: string } | null;
+  /** linux.mountLabel: the SELinux context of new file systems. */
+  readonly mountLabel?: string | undefined;
   readonly descriptors: Descriptors;
   readonly requests: Requests;
 }

@@ -28,6 +28,7 @@ import { nullSteps, ownerSteps, type Stdio } from "../process/stdio.ts";
 import { terminalSteps } from "../process/terminal.ts";
 import { mountSteps, pathSteps, pivotSteps, type RootfsContext } from "../rootfs/rootfs.ts";
 import type { Spec } from "../spec/config.ts";
+import type { specialSteps } from "./special.ts";
 
 /** What a Plan depends on beside config.json. */
 export interface CompileContext {
@@ -45,6 +46,8 @@ export interface CompileContext {
   /** Whether berth has CAP_MKNOD, and so a container without a user namespace of its own. */
   readonly mayMakeDevices: boolean;
   readonly cgroup: { readonly mount: string; readonly path: string } | null;
+  /** Makes the steps of what few containers ask for; undefined: this one asks for none of it. */
+  readonly special?: typeof specialSteps | undefined;
 }
 
 /** The Plan of a container: what its init does, and what the runtime must know to serve it. */
@@ -73,6 +76,7 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
     mayMakeDevices: context.mayMakeDevices && !userNamespace,
     networkNamespace: namespaces.has.has("network"),
     cgroup: context.cgroup,
+    mountLabel: spec.linux.mountLabel,
     descriptors: fds,
     requests,
   };
@@ -80,14 +84,17 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
   const hooksAfterMounts = [hooks.prestart, hooks.createRuntime, hooks.createContainer].some(
     (list) => list !== undefined && list.length > 0,
   );
+  const special = context.special?.(spec, fds, requests);
   const cwd = process === undefined ? undefined : cwdSteps(process.cwd, fds, requests);
   const init: Step[] = [
     ...beginSteps(fds),
-    ...namespaceSteps(spec.linux, namespaces, fds),
+    ...namespaceSteps(spec.linux, namespaces, fds, requests),
     // Only now, for a process that is closed may not write its own /proc/self/timens_offsets.
     ...secludeSteps(!namespaces.created.has("pid")),
     sessionStep(),
+    ...(special === undefined || context.noNewKeyring ? [] : special.beforeKeyring),
     ...(context.noNewKeyring ? [] : keyringSteps(context.id, userNamespace)),
+    ...(special?.beforeMounts ?? []),
     ...mountSteps(spec, rootfs),
     ...(hooksAfterMounts ? requests.ask(serving("hooks", "hooks"), { kind: "mounted" }) : []),
     ...pivotSteps(spec, rootfs),
@@ -97,6 +104,7 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
     ...pathSteps(spec, rootfs),
     ...(process?.terminal === true ? [] : nullSteps(context.stdio, fds)),
     ...personalitySteps(spec.linux.personality),
+    ...(special?.beforeUser ?? []),
   ];
   if (process !== undefined && cwd !== undefined) {
     const executable = planExecutable(process);

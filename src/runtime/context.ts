@@ -11,6 +11,7 @@ export function compileContext(
   bundle: Bundle,
   rootfs: string,
   cgroup: CompileContext["cgroup"],
+  special: CompileContext["special"],
 ): CompileContext {
   return {
     id: options.id,
@@ -23,5 +24,6 @@ export function compileContext(
     callerLimit: callerLimit(),
     mayMakeDevices: hasCapability(CAP_MKNOD),
     cgroup,
+    special,
   };
 }

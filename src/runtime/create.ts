@@ -10,6 +10,7 @@ import { runPoststopHooks } from "../hooks/run.ts";
 import { SIGKILL } from "../linux/constants.ts";
 import { absolute } from "../linux/directory.ts";
 import { rename, type Scope, scoped, writeAtomically } from "../linux/file.ts";
+import { syscall } from "../linux/native.ts";
 import { effectiveIds, processStat, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
 import { listenAt, pathThrough, sendDescriptor, socketPair } from "../linux/socket.ts";
 import {
@@ -26,6 +27,7 @@ import { refuseOwnSettings } from "../namespaces/own.ts";
 import { encode } from "../plan/encode.ts";
 import { descriptors } from "../plan/protocol.ts";
 import type { Spec } from "../spec/config.ts";
+import { asksForSpecial } from "../spec/special.ts";
 import {
   type ContainerRecord,
   closeState,
@@ -38,12 +40,14 @@ import {
   writeRecord,
 } from "../state/store.ts";
 import { type Bundle, locateRootfs, readBundle } from "./bundle.ts";
-import { preserve } from "./caller.ts";
+import { isService, preserve } from "./caller.ts";
 import { type CompileContext, compile } from "./compile.ts";
 import { type ConsoleReceiver, checkTerminal, connectConsole, connectTo } from "./console.ts";
 import { compileContext } from "./context.ts";
 import { performOn, stepsBeforeExecution, stepsBeforeStart } from "./init-actions.ts";
 import { release, releaseNew, serveUntilReady } from "./serve.ts";
+import type { Service } from "./service.ts";
+import type { Special } from "./special.ts";
 import { hookState } from "./status.ts";
 
 /** What `create` and `run` are asked for. */
@@ -88,29 +92,38 @@ export async function create(options: CreateOptions): Promise<void> {
  * @param foreground takes the master of the container's terminal, if it has one; absent: the console socket does
  * @throws BerthError
  */
-export async function createContainer(
-  options: CreateOptions,
-  foreground?: ConsoleReceiver,
-): Promise<Created> {
-  const bundle = await readBundle(options.bundle, options.config, options.warn);
-  checkTerminal(bundle.spec, options.consoleSocket, foreground !== undefined);
+export async function createContainer(asked: CreateOptions, foreground?: ConsoleReceiver): Promise<Created> {
+  const read = await readBundle(asked.bundle, asked.config, asked.warn);
+  checkTerminal(read.spec, asked.consoleSocket, foreground !== undefined);
+  const service = isService() ? await understandService(read, asked) : undefined;
+  const { bundle, options } = service ?? { bundle: read, options: asked };
   preserve(options.preserveFds);
   const rootfs = locateRootfs(bundle);
   const cgroup = options.cgroups ? locateCgroup(bundle.spec, options.id) : null;
   const v1 = await loadV1(bundle.spec, options.id, cgroup);
   const limits = await loadLimitsFor(bundle.spec, cgroup, v1?.controllers ?? [], options.warn);
+  const special = asksForSpecial(bundle.spec)
+    ? (await import("./special.ts")).prepareSpecial(bundle.spec, options.id)
+    : undefined;
   const directory = reserve(options.root, options.id);
   const record = {
-    ...newRecord(options, bundle, rootfs, cgroup),
+    ...newRecord(options, bundle, rootfs, cgroup, special?.resctrl),
     ...(v1 === undefined ? {} : { v1: v1.places }),
   };
-  const making: Making = { options, bundle, directory, limits, v1, record };
+  const making: Making = { options, bundle, directory, limits, v1, special, record };
   try {
+    if (service?.notify === true) (await import("./notify.ts")).makeNotifyDirectory(directory);
     return scoped((scope) => make(making, foreground, scope));
   } catch (error) {
     takeBack(making);
     throw error;
+  } finally {
+    special?.close();
   }
+}
+
+async function understandService(bundle: Bundle, options: CreateOptions): Promise<Service> {
+  return (await import("./service.ts")).asService(bundle, options, process.env, syscall("getpid"));
 }
 
 /** A creation under way, and what must be taken back if it fails. */
@@ -120,6 +133,7 @@ interface Making {
   readonly directory: StateDirectory;
   readonly limits: Limits | undefined;
   readonly v1: V1Room | undefined;
+  readonly special: Special | undefined;
   record: ContainerRecord;
   cgroup?: Cgroup;
   v1Made?: MadeV1;
@@ -131,6 +145,7 @@ function newRecord(
   { path, spec }: Bundle,
   rootfs: string,
   cgroup: ContainerRecord["cgroup"],
+  resctrl: readonly string[] = [],
 ): ContainerRecord {
   return {
     ociVersion: spec.ociVersion,
@@ -144,6 +159,7 @@ function newRecord(
     cgroup,
     ownPidNamespace: spec.linux.namespaces.some(({ type, path: joined }) => type === "pid" && !joined),
     annotations: spec.annotations ?? {},
+    ...(resctrl.length === 0 ? {} : { resctrl }),
   };
 }
 
@@ -178,6 +194,7 @@ function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Sc
     sync,
     cgroup: making.cgroup?.directory,
     console,
+    special: making.special,
   });
 
   performOn(child.pid, stepsBeforeStart(spec));
@@ -238,7 +255,7 @@ function beginInit(making: Making, scope: Scope): Beginning {
     closeFrom: fds.temporary,
   });
   scope.drop(syncOfInit);
-  const context = compileContext(options, bundle, record.rootfs, record.cgroup);
+  const context = compileContext(options, bundle, record.rootfs, record.cgroup, making.special?.steps);
   return { starting, sync, planFd, context };
 }
 
@@ -265,6 +282,7 @@ function finishInit(making: Making, starting: Starting, sync: number, namespaces
   writeRecord(making.directory, making.record);
   if (making.record.v1 !== undefined) joinV1(making.record.v1, child.pid);
   performOn(child.pid, stepsBeforeExecution(making.bundle.spec, namespaces));
+  making.special?.place(child);
   // With a user namespace it waits twice: for its id maps, before it executes, and then like all others for its Plan.
   if (namespaces.created.has("user")) releaseNew(sync);
   releaseNew(sync);
@@ -273,7 +291,7 @@ function finishInit(making: Making, starting: Starting, sync: number, namespaces
 
 /** Undoes a failed creation: process, cgroup, state; then the poststop hooks, as after any end (runtime.md "Lifecycle"). */
 function takeBack(making: Making): void {
-  const { options, bundle, directory, child, cgroup, v1Made, record } = making;
+  const { options, bundle, directory, child, cgroup, v1Made, special, record } = making;
   const attempt = (what: string, act: () => void) => {
     try {
       act();
@@ -287,6 +305,7 @@ function takeBack(making: Making): void {
       waitPidfd(child.pidfd);
     });
   }
+  special?.undo(options.warn);
   if (cgroup !== undefined) attempt("remove the cgroup", () => undoCgroup(cgroup));
   if (v1Made !== undefined) attempt("remove the cgroups of v1", () => removeV1(v1Made.made));
   attempt("remove the state", () => removeState(directory));

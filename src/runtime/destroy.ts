@@ -4,6 +4,8 @@ import { removeV1 } from "../cgroups/v1/remove.ts";
 import { BerthError, messageOf } from "../errors.ts";
 import { runPoststopHooks } from "../hooks/run.ts";
 import { POLLIN, SIGKILL } from "../linux/constants.ts";
+import { tryRmdir } from "../linux/directory.ts";
+import { ENOENT, errnoText } from "../linux/errno.ts";
 import { close, withDescriptor } from "../linux/file.ts";
 import { openProcess, poll, tryPidfdSignal } from "../linux/process.ts";
 import type { Hooks } from "../spec/config.ts";
@@ -67,8 +69,17 @@ export function destroy(
     removeCgroup(record.cgroup);
     if (record.v1 !== undefined) removeV1(record.v1);
   }
+  if (record.resctrl !== undefined) removeGroups(record.resctrl, warn);
   removeState(directory);
   runPoststopHooks(hooks?.poststop, hookState(record, "stopped", 0), record.bundle, warn);
+}
+
+/** Its directories of resctrl; one that is gone already is no fault. */
+function removeGroups(paths: readonly string[], warn: (message: string) => void): void {
+  for (const path of paths) {
+    const result = tryRmdir(path);
+    if (result < 0 && result !== -ENOENT) warn(`remove the resctrl group "${path}": ${errnoText(-result)}`);
+  }
 }
 
 /** The hooks of the container's own config.json. */

@@ -9,6 +9,7 @@ import { type Action, type ExplainedGroup, explainPlan, type Part } from "../pla
 import type { Descriptors } from "../plan/protocol.ts";
 import type { Step } from "../plan/step.ts";
 import type { HookName, Spec } from "../spec/config.ts";
+import { asksForSpecial } from "../spec/special.ts";
 import { type Bundle, locateRootfs, readBundle } from "./bundle.ts";
 import { compile } from "./compile.ts";
 import { compileContext } from "./context.ts";
@@ -32,7 +33,9 @@ export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]
   const v1 = await loadV1(spec, options.id, cgroup);
   const all = await loadLimits(spec);
   const limits = all === undefined ? undefined : limitsWithout(all, v1?.controllers ?? []);
-  const plan = compile(spec, compileContext(options, bundle, locateRootfs(bundle), cgroup));
+  const special = asksForSpecial(spec) ? await import("./special.ts") : undefined;
+  const context = compileContext(options, bundle, locateRootfs(bundle), cgroup, special?.specialSteps);
+  const plan = compile(spec, context);
   const hooks = (name: HookName, where: string) => hookParts(bundle, name, where);
   const [beforeHooks, afterHooks] = splitAtHooks(plan.init);
   const parts: Part[] = [
@@ -42,6 +45,7 @@ export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]
       by: "berth",
       steps: [...startActions(plan.namespaces, cgroup?.path), ...stepsBeforeExecution(spec, plan.namespaces)],
     },
+    { by: "berth", steps: special?.specialOutside(spec, options.id) ?? [] },
     { by: "init", steps: beforeHooks },
     ...hooks("prestart", "on the host"),
     ...hooks("createRuntime", "on the host"),

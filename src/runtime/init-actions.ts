@@ -4,6 +4,7 @@ import { open, scoped } from "../linux/file.ts";
 import { fileSystemOf } from "../linux/status.ts";
 import { idMapSteps } from "../namespaces/id-maps.ts";
 import type { NamespacePlan } from "../namespaces/namespaces.ts";
+import { timeOffsetSteps } from "../namespaces/steps.ts";
 import { slot } from "../plan/build.ts";
 import { perform } from "../plan/perform.ts";
 import type { Step } from "../plan/step.ts";
@@ -20,6 +21,11 @@ const directory = slot("/proc/PID");
 /** Before init executes: the id maps, without which it would have no capability afterwards. */
 export function stepsBeforeExecution(spec: Spec, { created }: NamespacePlan): Step[] {
   return created.has("user") ? idMapSteps(spec.linux, directory) : [];
+}
+
+/** When init asks for it: the offsets of its time namespace. */
+export function stepsForTimeOffsets({ linux }: Spec): Step[] {
+  return timeOffsetSteps(linux.timeOffsets ?? {}, directory);
 }
 
 /**

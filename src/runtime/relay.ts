@@ -11,6 +11,7 @@ import {
   terminalSettings,
   windowChanges,
 } from "../linux/terminal.ts";
+import type { NotifyProxy } from "./notify.ts";
 
 const STDIN = 0;
 const STDOUT = 1;
@@ -21,15 +22,16 @@ const SIGNALFD_SIGINFO = 128;
  * what is shown out, and the size of the window. The caller's terminal gets its mode back at the end.
  * @param master of the container's terminal; closed at the end
  * @param init pidfd of the container's init
+ * @param notify passes on what the container says to systemd, meanwhile
  */
-export function relayTerminal(master: number, init: number): void {
+export function relayTerminal(master: number, init: number, notify?: NotifyProxy): void {
   const settings = terminalSettings(STDIN);
   const changes = windowChanges();
   try {
     if (settings !== undefined) setTerminalSettings(STDIN, rawSettings(settings));
     copyWindowSize(STDIN, master);
     setNonBlocking(master);
-    relay(master, init, changes);
+    relay(master, init, changes, notify);
   } finally {
     if (settings !== undefined) setTerminalSettings(STDIN, settings);
     close(changes);
@@ -37,17 +39,19 @@ export function relayTerminal(master: number, init: number): void {
   }
 }
 
-function relay(master: number, init: number, changes: number): void {
+function relay(master: number, init: number, changes: number, notify: NotifyProxy | undefined): void {
   let typed = new Uint8Array(0);
   let reading = true;
   for (;;) {
     const waitsForInput = reading && typed.length === 0;
-    const [input = 0, terminal = 0, ended = 0, resized = 0] = poll([
+    const [input = 0, terminal = 0, ended = 0, resized = 0, said = 0] = poll([
       { fd: waitsForInput ? STDIN : -1, events: POLLIN },
       { fd: master, events: POLLIN | (typed.length > 0 ? POLLOUT : 0) },
       { fd: init, events: POLLIN },
       { fd: changes, events: POLLIN },
+      { fd: notify?.socket ?? -1, events: POLLIN },
     ]);
+    if (said !== 0) notify?.forward();
     if (resized !== 0) {
       readSome(changes, SIGNALFD_SIGINFO);
       copyWindowSize(STDIN, master);

@@ -8,8 +8,9 @@ import { closeState } from "../state/store.ts";
 import { type Created, type CreateOptions, createContainer } from "./create.ts";
 import { remove } from "./delete.ts";
 import { awaitEnd, destroy, killAll } from "./destroy.ts";
+import type { NotifyProxy } from "./notify.ts";
 import { relayTerminal } from "./relay.ts";
-import { startContainer } from "./start.ts";
+import { notifyProxy, startContainer } from "./start.ts";
 
 const STDIN = 0;
 
@@ -41,16 +42,22 @@ export async function run(options: RunOptions): Promise<number> {
   const { directory, record, spec, child } = container;
   // Before the program can run: a signal that ended berth now would leave it behind.
   if (!options.detach) forwardSignals(child.pidfd, forwardedSignals());
+  let notify: NotifyProxy | undefined;
   try {
+    notify = await notifyProxy(directory);
     startContainer(directory, record, spec);
   } catch (error) {
     discard(container, options.warn);
     throw error;
   }
   closeState(directory);
-  if (options.detach) return 0;
+  if (options.detach) {
+    notify?.forwardUntilReady(record);
+    return 0;
+  }
 
-  if (master !== undefined) relayTerminal(master, child.pidfd);
+  if (master !== undefined) relayTerminal(master, child.pidfd, notify);
+  else notify?.forwardUntilEnd(child.pidfd);
   const status = awaitInit(container);
   if (!options.keep) remove(options.root, options.id, { force: true, warn: options.warn });
   return status;

@@ -19,6 +19,8 @@ import type { Spec } from "../spec/config.ts";
 import type { ContainerRecord } from "../state/store.ts";
 import type { ContainerPlan } from "./compile.ts";
 import { describeFailure } from "./failure.ts";
+import { performOn, stepsForTimeOffsets } from "./init-actions.ts";
+import type { Special } from "./special.ts";
 import { hookState } from "./status.ts";
 
 /** A container in the making. */
@@ -34,6 +36,7 @@ export interface Creation {
   readonly cgroup: number | undefined;
   /** Takes the console's master; without one, a terminal has nobody to talk to. */
   readonly console: ((master: number) => void) | undefined;
+  readonly special: Pick<Special, "moveDevices"> | undefined;
 }
 
 /**
@@ -114,6 +117,12 @@ function serve(creation: Creation, request: Exclude<Request, { kind: "ready" }>)
       else creation.console(master);
       return DONE;
     }
+    case "offsets":
+      performOn(child.pid, stepsForTimeOffsets(spec));
+      return DONE;
+    case "network":
+      creation.special?.moveDevices(child, request.socket);
+      return DONE;
   }
 }
 

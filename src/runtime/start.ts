@@ -22,28 +22,42 @@ import {
 } from "../state/store.ts";
 import { awaitEnd, killAll } from "./destroy.ts";
 import { execHint } from "./failure.ts";
+import type { NotifyProxy } from "./notify.ts";
 import { hookState, statusOf } from "./status.ts";
 
 /**
- * Starts a created container: its process is executed; runtime.md "Start". Runs its startContainer and poststart hooks.
+ * Starts a created container: its process is executed; runtime.md "Start". Runs its startContainer and poststart hooks. As a
+ * service of systemd's, waits until the container says that it is ready.
  * @throws BerthError when it is not in the state "created", or cannot be executed
  */
-export function start(root: string, id: string): void {
+export async function start(root: string, id: string): Promise<void> {
   const directory = findState(root, id);
+  let notify: NotifyProxy | undefined;
+  let record: ContainerRecord | undefined;
   try {
     if (!tryToLock(directory)) {
       // Who holds it may be a create that waits for a hook, and that for this very call.
-      const record = readRecord(directory);
+      record = readRecord(directory);
       if (record !== undefined) checkCreated(directory, record);
     }
     if (!lock(directory)) throw doesNotExist(id);
-    const record = readRecord(directory);
+    record = readRecord(directory);
     checkCreated(directory, record);
     const spec = savedSpec(readConfig(directory));
+    notify = await notifyProxy(directory);
     startContainer(directory, record, spec);
   } finally {
     closeState(directory);
   }
+  // Without the container's lock: it runs, and may be dealt with like any other.
+  notify?.forwardUntilReady(record);
+}
+
+/** What passes on to systemd what the container says, if berth is a service of its. @throws BerthError */
+export async function notifyProxy(directory: StateDirectory): Promise<NotifyProxy | undefined> {
+  const address = process.env.NOTIFY_SOCKET ?? "";
+  if (address === "") return undefined;
+  return (await import("./notify.ts")).openNotifyProxy(directory, address);
 }
 
 function checkCreated(

@@ -1,6 +1,7 @@
 import { checkCgroupsPath, checkDeviceRules, checkDevices } from "./checks/devices.ts";
 import { checkMounts, checkProtectedPaths, checkRoot } from "./checks/filesystem.ts";
 import { checkAnnotations, checkHooks, checkPersonality, checkVersion } from "./checks/general.ts";
+import { checkIntelRdt, checkMemoryPolicy, checkNetDevices } from "./checks/hardware.ts";
 import {
   checkIdMappings,
   checkNames,
@@ -66,6 +67,9 @@ const CHECKS: readonly Check[] = [
   { reads: ["linux.cgroupsPath"], check: checkCgroupsPath },
   { reads: ["linux.maskedPaths", "linux.readonlyPaths"], check: checkProtectedPaths },
   { reads: ["linux.personality"], check: checkPersonality },
+  { reads: ["linux.netDevices", "linux.namespaces"], check: checkNetDevices },
+  { reads: ["linux.memoryPolicy"], check: checkMemoryPolicy },
+  { reads: ["linux.intelRdt"], check: checkIntelRdt },
 ];
 
 /**

@@ -77,3 +77,6 @@ export type NamespaceType = Namespace["type"];
 export type Device = output<typeof device>;
 export type RootfsPropagation = NonNullable<Linux["rootfsPropagation"]>;
 export type Personality = NonNullable<Linux["personality"]>;
+export type MemoryPolicy = NonNullable<Linux["memoryPolicy"]>;
+export type IntelRdt = NonNullable<Linux["intelRdt"]>;
+export type NetDevices = NonNullable<Linux["netDevices"]>;

@@ -11,18 +11,16 @@ interface Unsupported {
 }
 
 const UNSUPPORTED: readonly Unsupported[] = [
-  { path: "process.apparmorProfile", isAsked: ({ process }) => asks(process?.apparmorProfile) },
-  { path: "process.selinuxLabel", isAsked: ({ process }) => asks(process?.selinuxLabel) },
-  { path: "process.execCPUAffinity", isAsked: ({ process }) => asks(process?.execCPUAffinity) },
   {
     path: "linux.seccomp",
     isAsked: ({ linux: { seccomp } }) => asks(seccomp?.defaultAction) || asks(seccomp?.syscalls),
   },
-  { path: "linux.mountLabel", isAsked: ({ linux }) => asks(linux.mountLabel) },
-  { path: "linux.intelRdt", isAsked: ({ linux }) => asks(linux.intelRdt) },
-  { path: "linux.netDevices", isAsked: ({ linux }) => asks(linux.netDevices) },
-  { path: "linux.memoryPolicy", isAsked: ({ linux }) => asks(linux.memoryPolicy) },
 ];
+
+/** Whether berth carries out this part of config.json: "linux.seccomp". */
+export function isCarriedOut(path: string): boolean {
+  return !UNSUPPORTED.some((row) => row.path === path);
+}
 
 /** Throws a BerthError "unsupported" that names every field of `spec` which this version does not carry out. */
 export function refuseUnsupported(spec: Spec): void {

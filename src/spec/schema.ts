@@ -1,5 +1,6 @@
-// The few constructs of zod that config.ts is built from, read from zod's own definition of a schema. Two readers:
-// scripts/compile-schema.ts, which compiles them to code, and problems.ts, which says in words what they allow.
+// The few constructs of zod that config.ts is built from, read from zod's own definition of a schema. Read by
+// scripts/compile-schema.ts, which compiles them to code, and problems.ts, which says in words what they allow. And `berth
+// features` lists what they name.
 
 /** Any schema that config.ts may contain. */
 export interface Schema {
@@ -44,6 +45,34 @@ export function definitionOf(schema: Schema): Definition {
       return numberOf(def);
     default:
       throw new Error(`zod's ${(def as { type: string }).type} is not compiled`);
+  }
+}
+
+/** The properties that an object may have. Throws an Error for what is no object. */
+export function keysOf(schema: Schema): string[] {
+  const def = definitionOf(schema);
+  if (def.type !== "object") throw new Error(`zod's ${def.type} has no properties`);
+  return Object.keys(def.shape);
+}
+
+/** What a string may be, at a path below a schema, arrays looked through. Throws an Error when it may be anything. */
+export function choicesAt(schema: Schema, ...path: readonly string[]): string[] {
+  const def = definitionOf(schema);
+  switch (def.type) {
+    case "optional":
+      return choicesAt(def.innerType, ...path);
+    case "array":
+      return choicesAt(def.element, ...path);
+    case "object": {
+      const [key = "", ...rest] = path;
+      const below = def.shape[key];
+      if (below === undefined) throw new Error(`there is no "${key}"`);
+      return choicesAt(below, ...rest);
+    }
+    case "enum":
+      return Object.values(def.entries).filter((entry) => entry !== "");
+    default:
+      throw new Error(`zod's ${def.type} may be anything`);
   }
 }
 

@@ -1,7 +1,7 @@
 import { BerthError } from "../errors.ts";
 import { LOCK_EX, LOCK_NB, O_DIRECTORY, O_RDONLY } from "../linux/constants.ts";
 import { mkdirAll, readDirectory, tryMkdir, tryRmdir } from "../linux/directory.ts";
-import { check, EAGAIN, EEXIST, ENOENT, ENOTDIR, systemError } from "../linux/errno.ts";
+import { check, EAGAIN, EEXIST, ENOENT, ENOTDIR, ENOTEMPTY, systemError } from "../linux/errno.ts";
 import { close, readTextIfThere, tryLock, tryOpen, unlinkIfThere, writeAtomically } from "../linux/file.ts";
 import { fstat, tryStat } from "../linux/status.ts";
 
@@ -11,6 +11,7 @@ import { fstat, tryStat } from "../linux/status.ts";
  *   config.json     a copy of the bundle's: a later edit of the bundle changes nothing
  *   .start.sock     while it is being created: the socket on which init will wait for its start
  *   start.sock      the same, once it is created; gone once it was started
+ *   notify/         for a service of systemd's: notify.sock, to which its process writes
  * The status is not remembered but derived, see runtime/status.ts.
  *
  * create, start and delete hold a lock on the directory; whoever got it looks whether the directory is still the one.
@@ -43,6 +44,8 @@ export interface ContainerRecord {
   /** It has a pid namespace of its own, so that its processes end with init. */
   readonly ownPidNamespace: boolean;
   readonly annotations: Readonly<Record<string, string>>;
+  /** Directories of resctrl that go with it, the innermost first. */
+  readonly resctrl?: readonly string[];
 }
 
 /** A container's state directory, open. */
@@ -198,7 +201,12 @@ export function readConfig(directory: StateDirectory): string {
 /** Removes the state directory. @throws BerthError when something else lies in it */
 export function removeState(directory: StateDirectory): void {
   for (const file of FILES) unlinkIfThere(file, directory.fd);
-  const result = tryRmdir(directory.path);
+  let result = tryRmdir(directory.path);
+  if (result === -ENOTEMPTY) {
+    unlinkIfThere("notify/notify.sock", directory.fd);
+    tryRmdir("notify", directory.fd);
+    result = tryRmdir(directory.path);
+  }
   if (result !== -ENOENT) check(result, `remove the state directory "${directory.path}"`);
 }
 

@@ -661,4 +661,18 @@ describe("linux.timeOffsets", () => {
     );
     expect(Number(inside.split(" ")[0])).toBeGreaterThan(4_000_000);
   });
+
+  test("are set when init is closed to its user namespace, and may not write them itself", () => {
+    const set = (config: Config) => {
+      config.linux.timeOffsets = { boottime: { secs: 5_000_000 } };
+    };
+    const owner = startContainer(withNamespaces(only("mount", "user", "network", "pid")));
+    for (const namespaces of [
+      [...only("mount", "network", "pid", "time"), ...joining(owner.pid, "user")],
+      only("mount", "network", "user", "time"),
+    ]) {
+      const inside = output("cat /proc/uptime", withNamespaces(namespaces, set));
+      expect(Number(inside.split(" ")[0])).toBeGreaterThan(5_000_000);
+    }
+  });
 });

@@ -216,14 +216,7 @@ describe("refuseUnsupported", () => {
     { destination: "/b", type: "bind", options: ["rbind", "ridmap=uids=0-1-2"] },
   ];
   test.each<[string[], object]>([
-    [["process.apparmorProfile"], specWith({}, { apparmorProfile: "x" })],
-    [["process.selinuxLabel"], specWith({}, { selinuxLabel: "x" })],
-    [["process.execCPUAffinity"], specWith({}, { execCPUAffinity: { initial: "0" } })],
     [["linux.seccomp"], specWith({}, {}, { seccomp: { defaultAction: "SCMP_ACT_ALLOW" } })],
-    [["linux.mountLabel"], specWith({}, {}, { mountLabel: "x" })],
-    [["linux.intelRdt"], specWith({}, {}, { intelRdt: { closID: "x" } })],
-    [["linux.netDevices"], specWith({}, {}, { netDevices: { eth0: {} } })],
-    [["linux.memoryPolicy"], specWith({}, {}, { memoryPolicy: { mode: "MPOL_LOCAL" } })],
     [
       [
         "mounts[0].uidMappings",
@@ -233,7 +226,6 @@ describe("refuseUnsupported", () => {
       ],
       specWith({ mounts: idmapped }),
     ],
-    [["process.selinuxLabel", "linux.mountLabel"], specWith({}, { selinuxLabel: "x" }, { mountLabel: "y" })],
   ])("names %j", async (paths, config) => {
     const { spec } = await parse(config);
     const lines = paths.map((path) => `${path}: not carried out by this version of berth`);

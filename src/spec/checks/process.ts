@@ -1,4 +1,5 @@
 import type { Spec } from "../config.ts";
+import { parseList } from "../list.ts";
 import { each, type Report } from "../problem.ts";
 
 // process. Runtime-spec 1.3, config.md "Process" and "Linux Process".
@@ -62,7 +63,7 @@ export function checkCpuAffinity({ process }: Spec, report: Report): void {
   if (affinity === undefined) return;
   for (const key of ["initial", "final"] as const) {
     const cpus = affinity[key] ?? "";
-    if (/^[0-9, -]*$/.test(cpus)) continue;
+    if (parseList(cpus) !== undefined) continue;
     report(`process.execCPUAffinity.${key}`, cpus, 'a list of CPUs such as "0-3,7"');
   }
 }
