@@ -4,6 +4,7 @@ import type { Command } from "./command.ts";
 export const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
   create: () => import("./create.ts"),
   delete: () => import("./delete.ts"),
+  exec: () => import("./exec.ts"),
   explain: () => import("./explain.ts"),
   kill: () => import("./kill.ts"),
   list: () => import("./list.ts"),

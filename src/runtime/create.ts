@@ -38,7 +38,8 @@ import { type CompileContext, compile } from "./compile.ts";
 import { type ConsoleReceiver, checkTerminal, connectConsole, connectTo } from "./console.ts";
 import { compileContext } from "./context.ts";
 import { performOn, stepsBeforeExecution, stepsBeforeStart } from "./init-actions.ts";
-import { release, serveUntilReady } from "./serve.ts";
+import { release } from "./release.ts";
+import { serveUntilReady } from "./serve.ts";
 import { hookState } from "./status.ts";
 
 /** What `create` and `run` are asked for. */
@@ -88,7 +89,7 @@ export async function createContainer(
   foreground?: ConsoleReceiver,
 ): Promise<Created> {
   const bundle = await readBundle(options.bundle, options.config, options.warn);
-  checkTerminal(bundle.spec, options.consoleSocket, foreground !== undefined);
+  checkTerminal(bundle.spec.process, options.consoleSocket, foreground !== undefined);
   preserve(options.preserveFds);
   const rootfs = locateRootfs(bundle);
   const cgroup = options.cgroups ? locateCgroup(bundle.spec, options.id) : null;
@@ -113,7 +114,7 @@ interface Making {
 }
 
 function newRecord(
-  { id }: CreateOptions,
+  { id, noNewKeyring }: CreateOptions,
   { path, spec }: Bundle,
   rootfs: string,
   cgroup: ContainerRecord["cgroup"],
@@ -129,6 +130,7 @@ function newRecord(
     startTime: 0,
     cgroup,
     ownPidNamespace: spec.linux.namespaces.some(({ type, path: joined }) => type === "pid" && !joined),
+    ownKeyring: !noNewKeyring,
     annotations: spec.annotations ?? {},
   };
 }

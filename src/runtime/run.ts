@@ -2,12 +2,13 @@ import { messageOf } from "../errors.ts";
 import { PR_SET_CHILD_SUBREAPER } from "../linux/constants.ts";
 import { check } from "../linux/errno.ts";
 import { syscall } from "../linux/native.ts";
-import { exitStatus, forwardSignals, waitAny, waitPidfd } from "../linux/process.ts";
+import { exitStatus, waitAny, waitPidfd } from "../linux/process.ts";
 import { copyWindowSize } from "../linux/terminal.ts";
 import { closeState } from "../state/store.ts";
 import { type Created, type CreateOptions, createContainer } from "./create.ts";
 import { remove } from "./delete.ts";
 import { awaitEnd, destroy, killAll } from "./destroy.ts";
+import { passSignalsOn } from "./foreground.ts";
 import { relayTerminal } from "./relay.ts";
 import { startContainer } from "./start.ts";
 
@@ -40,7 +41,7 @@ export async function run(options: RunOptions): Promise<number> {
   const container = await createContainer(options, foreground);
   const { directory, record, spec, child } = container;
   // Before the program can run: a signal that ended berth now would leave it behind.
-  if (!options.detach) forwardSignals(child.pidfd, forwardedSignals());
+  if (!options.detach) passSignalsOn(child.pidfd);
   try {
     startContainer(directory, record, spec);
   } catch (error) {
@@ -54,19 +55,6 @@ export async function run(options: RunOptions): Promise<number> {
   const status = awaitInit(container);
   if (!options.keep) remove(options.root, options.id, { force: true, warn: options.warn });
   return status;
-}
-
-/**
- * The signals that a foreground `run` passes on: all but those that concern berth itself (SIGCHLD; SIGURG and SIGWINCH, which
- * are ignored by default), the unblockable, the faults of its own, SIGPWR, by which Bun's collector stops threads, and the
- * two that libc keeps for itself.
- */
-const NOT_FORWARDED: readonly number[] = [4, 5, 6, 7, 8, 9, 11, 17, 19, 23, 28, 30, 31, 32, 33];
-
-function forwardedSignals(): number[] {
-  const signals: number[] = [];
-  for (let signal = 1; signal <= 64; signal++) if (!NOT_FORWARDED.includes(signal)) signals.push(signal);
-  return signals;
 }
 
 function becomeSubreaper(): void {
