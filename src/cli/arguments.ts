@@ -60,7 +60,7 @@ export function parseArguments<T extends Options>(
   stopAtPositional: boolean,
 ): Parsed<T> {
   const values: Record<string, boolean | number | string | readonly string[] | undefined> = {};
-  for (const [name, option] of Object.entries(options)) values[name] = absent(option);
+  for (const name in options) values[name] = absent(options[name] as Option);
   const positionals: string[] = [];
   const given = new Set<string>();
   let help = false;
@@ -109,9 +109,14 @@ export function usageError(message: string, hint?: string): BerthError {
 }
 
 function findOption(options: Options, word: string): [name: string, option: Option] {
-  const name = word.replace(/^--?/, "").replace(/=.*$/s, "");
+  // No regular expressions here, of which the first costs a tenth of a millisecond.
+  const equals = word.indexOf("=");
+  const name = word.slice(word.startsWith("--") ? 2 : 1, equals < 0 ? undefined : equals);
   if (Object.hasOwn(options, name)) return [name, options[name] as Option];
-  for (const entry of Object.entries(options)) if (entry[1].short === name) return entry;
+  for (const long in options) {
+    const option = options[long];
+    if (option?.short === name) return [long, option];
+  }
   if (name === "help" || name === "h") return ["help", HELP];
   const near = nearest(name, [...Object.keys(options), "help"]);
   throw usageError(

@@ -2,7 +2,7 @@ import { cgroupOfInit, subCgroup, tryOpenCgroup } from "../cgroups/join.ts";
 import { BerthError } from "../errors.ts";
 import { O_DIRECTORY, O_PATH, POLLIN } from "../linux/constants.ts";
 import { open, type Scope } from "../linux/file.ts";
-import { openProcess, poll } from "../linux/process.ts";
+import { openProcess, poll, tryPidfdSignal } from "../linux/process.ts";
 import { differingNamespaces } from "../namespaces/differing.ts";
 import type { Spec } from "../spec/config.ts";
 import { savedSpec } from "../spec/saved.ts";
@@ -77,11 +77,14 @@ export function openPlace({ record }: Container, cgroup: readonly string[], scop
   });
 }
 
-/** Does something by init's pid, which means nothing if init has ended meanwhile: the pid may be another's. */
+/**
+ * Does something by init's pid, which means nothing if init has ended and was reaped meanwhile: the pid may be another's. To
+ * one that has ended and was not reaped, no setns will lead.
+ */
 function whileAlive<T>(id: string, pidfd: number, act: () => T): T {
   try {
     const result = act();
-    if (!hasEnded(pidfd)) return result;
+    if (tryPidfdSignal(pidfd, 0) === 0) return result;
   } catch (error) {
     if (!hasEnded(pidfd)) throw error;
   }

@@ -19,7 +19,9 @@ export function time(work: string, command: readonly string[], onTerminal = fals
   const log = join(work, "stderr");
   const stderr = openSync(log, "w");
   // Not a pipe: a container that is created keeps it open.
-  Bun.spawnSync([stopwatch, ...(onTerminal ? ["-t"] : []), result, ...command], { stdio: ["ignore", "ignore", stderr] });
+  Bun.spawnSync([stopwatch, ...(onTerminal ? ["-t"] : []), result, ...command], {
+    stdio: ["ignore", "ignore", stderr],
+  });
   closeSync(stderr);
   const [nanoseconds, peak, status] = readFileSync(result, "utf8").split(" ").map(Number);
   if (nanoseconds === undefined || peak === undefined || status !== 0) {
