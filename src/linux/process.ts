@@ -108,7 +108,12 @@ export interface ProcessStat {
   readonly state: string;
   /** In clock ticks since boot: with the pid, it names one process for good. */
   readonly startTime: number;
+  /** It is on its way out, though it may have to wait: the init of a pid namespace waits for all that was in there. */
+  readonly exiting: boolean;
 }
+
+/** PF_EXITING of linux/sched.h, in the flags of /proc/PID/stat. */
+const PF_EXITING = 4;
 
 /** State and start time of a process, or undefined when there is none. */
 export function processStat(pid: number): ProcessStat | undefined {
@@ -123,7 +128,11 @@ export function processStat(pid: number): ProcessStat | undefined {
   if (text === undefined) return undefined;
   // The second field is the command in brackets, and may hold anything.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return { state: fields[0] ?? "", startTime: Number(fields[19]) };
+  return {
+    state: fields[0] ?? "",
+    startTime: Number(fields[19]),
+    exiting: (Number(fields[6]) & PF_EXITING) !== 0,
+  };
 }
 
 /**

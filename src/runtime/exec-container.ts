@@ -1,8 +1,8 @@
 import { cgroupOfInit, subCgroup, tryOpenCgroup } from "../cgroups/join.ts";
-import { BerthError } from "../errors.ts";
-import { O_DIRECTORY, O_PATH, POLLIN } from "../linux/constants.ts";
+import { BerthError, hasCode } from "../errors.ts";
+import { O_DIRECTORY, O_PATH } from "../linux/constants.ts";
 import { open, type Scope } from "../linux/file.ts";
-import { openProcess, poll, tryPidfdSignal } from "../linux/process.ts";
+import { openProcess, processStat, sleep, tryPidfdSignal } from "../linux/process.ts";
 import { differingNamespaces } from "../namespaces/differing.ts";
 import type { Spec } from "../spec/config.ts";
 import { savedSpec } from "../spec/saved.ts";
@@ -68,7 +68,7 @@ export function openPlace({ record }: Container, cgroup: readonly string[], scop
   const pidfd = openProcess(record.pid, record.startTime);
   if (pidfd === undefined) throw stopped(record.id);
   scope.keep(pidfd);
-  return whileAlive(record.id, pidfd, () => {
+  return whileAlive(record, pidfd, () => {
     const root = scope.keep(open(`/proc/${record.pid}/root`, O_PATH | O_DIRECTORY));
     const namespaces = differingNamespaces(record.pid);
     const directory = openCgroup(record, cgroup);
@@ -81,19 +81,43 @@ export function openPlace({ record }: Container, cgroup: readonly string[], scop
  * Does something by init's pid, which means nothing if init has ended and was reaped meanwhile: the pid may be another's. To
  * one that has ended and was not reaped, no setns will lead.
  */
-function whileAlive<T>(id: string, pidfd: number, act: () => T): T {
+function whileAlive<T>(record: ContainerRecord, pidfd: number, act: () => T): T {
   try {
     const result = act();
     if (tryPidfdSignal(pidfd, 0) === 0) return result;
   } catch (error) {
-    if (!hasEnded(pidfd)) throw error;
+    if (!explains(record, error)) throw error;
   }
-  throw stopped(id);
+  throw stopped(record.id);
 }
 
-/** Whether the process of a pidfd has ended, or does so within this time. */
-export function hasEnded(pidfd: number, milliseconds = 0): boolean {
-  return poll([{ fd: pidfd, events: POLLIN }], milliseconds)[0] !== 0;
+/** How long it may take until one can see that a process is ending, in milliseconds. */
+const PATIENCE = 1000;
+const INTERVAL = 5;
+
+/**
+ * What the kernel says of a process that is ending: its directory in /proc has nothing more to tell (ENOENT), its pid namespace
+ * makes no more processes (ENOMEM), its other namespaces are gone (ESRCH), nobody is at its end of the socket (EPIPE,
+ * ECONNRESET).
+ */
+const DYING_WORDS: readonly string[] = ["ENOENT", "ENOMEM", "ESRCH", "EPIPE", "ECONNRESET"];
+
+/** Whether this error can be that of a process that is ending; then it pays to wait a moment for its end. */
+export function patienceFor(error: unknown): number {
+  return DYING_WORDS.some((code) => hasCode(error, code)) ? PATIENCE : 0;
+}
+
+/**
+ * Whether the container's init has ended or is ending, which may be why something failed. Its end itself can take long: it waits
+ * until all processes of its pid namespace were reaped, by whoever started them.
+ */
+export function explains({ pid, startTime }: ContainerRecord, error: unknown): boolean {
+  for (let left = patienceFor(error); ; left -= INTERVAL) {
+    const stat = processStat(pid);
+    if (stat === undefined || stat.startTime !== startTime || stat.exiting) return true;
+    if (left <= 0) return false;
+    sleep(INTERVAL);
+  }
 }
 
 function openCgroup({ id, cgroup }: ContainerRecord, wanted: readonly string[]): number | undefined {

@@ -1,7 +1,6 @@
 import { BerthError } from "../errors.ts";
-import { WNOWAIT } from "../linux/constants.ts";
+import { EPIPE, systemError } from "../linux/errno.ts";
 import { close, readSome, writeAll } from "../linux/file.ts";
-import { waitPidfd } from "../linux/process.ts";
 import { receiveWithDescriptor } from "../linux/socket.ts";
 import type { Spawned } from "../linux/spawn.ts";
 import { slot } from "../plan/build.ts";
@@ -32,7 +31,7 @@ export interface FailedStep {
 /**
  * Serves the process's requests until it has executed; see plan/protocol.ts.
  * @returns the step that failed, while the process still waits to be looked at; undefined: it has executed
- * @throws BerthError what a request came to; "ended-early" when the process was killed
+ * @throws BerthError what a request came to; "EPIPE" when the process is gone
  */
 export function serveUntilExecuted(joining: Joining): FailedStep | undefined {
   const { sync, process, requests, child } = joining;
@@ -44,7 +43,7 @@ export function serveUntilExecuted(joining: Joining): FailedStep | undefined {
         : { bytes: readSome(sync, MESSAGE_SIZE), descriptor: undefined };
     if (bytes.length === 0) {
       if (executing) return undefined;
-      throw endedEarly(child);
+      throw systemError(EPIPE, "wait for the process");
     }
     const view = new DataView(bytes.buffer);
     const [first, second] = [view.getUint32(0, true), view.getUint32(4, true)];
@@ -72,13 +71,4 @@ function takeMaster(master: number | undefined, console: ConsoleReceiver | undef
   if (master === undefined) throw new BerthError("protocol", "the process did not hand over its terminal");
   if (console === undefined) close(master);
   else console(master);
-}
-
-/** It is gone and said nothing: something killed it. */
-function endedEarly({ pidfd }: Spawned): BerthError {
-  const exit = waitPidfd(pidfd, WNOWAIT);
-  const how = exit.kind === "signaled" ? `killed by signal ${exit.signal}` : `ended with ${exit.status}`;
-  return new BerthError("ended-early", `the process was ${how} while it was set up`, {
-    hint: "somebody killed it, or the memory limit is too low: look for oom_kill in memory.events of its cgroup",
-  });
 }

@@ -1,7 +1,7 @@
-import { type BerthError, hasCode } from "../errors.ts";
-import { CLONE_NEWTIME, CLONE_NEWUSER, SIGKILL } from "../linux/constants.ts";
+import { BerthError, hasCode } from "../errors.ts";
+import { CLONE_NEWTIME, CLONE_NEWUSER, POLLIN, SIGKILL } from "../linux/constants.ts";
 import { readText, type Scope, scopedAsync, writeAtomically } from "../linux/file.ts";
-import { exitStatus, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
+import { type Exit, exitStatus, poll, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
 import { sendDescriptor, socketPair } from "../linux/socket.ts";
 import {
   beginSpawn,
@@ -23,15 +23,17 @@ import { callerLimit } from "../process/limits.ts";
 import { inspectStdio } from "../process/stdio.ts";
 import type { Process } from "../spec/process.ts";
 import { refuseUnsupported } from "../spec/refused.ts";
+import type { ContainerRecord } from "../state/store.ts";
 import { preserve } from "./caller.ts";
 import { type ConsoleReceiver, checkTerminal, connectConsole, connectTo } from "./console.ts";
 import {
   type Container,
+  explains,
   findContainer,
-  hasEnded,
   openCgroupOfInit,
   openPlace,
   type Place,
+  patienceFor,
   stopped,
 } from "./exec-container.ts";
 import { compileExec, type ExecPlan } from "./exec-plan.ts";
@@ -150,6 +152,7 @@ function withHome(executable: Executable, { user }: Process, root: number): Exec
 
 /** Starts the process, and returns once it has executed. */
 async function start(joining: Joining, scope: Scope): Promise<Spawned> {
+  const { container } = joining;
   const [sync, syncOfChild] = socketPair().map(scope.keep) as [number, number];
   const planFd = scope.keep(emptyMemfd("berth-plan"));
   const request = spawnRequest(joining, syncOfChild, planFd, scope);
@@ -162,15 +165,29 @@ async function start(joining: Joining, scope: Scope): Promise<Spawned> {
   try {
     const failed = execute(joining, plan, child, sync);
     if (failed !== undefined) throw await describe(joining, encoded, child, failed);
+  } catch (error) {
+    const [ended] = poll([{ fd: child.pidfd, events: POLLIN }], patienceFor(error));
+    const exit = end(child);
+    throw ended === 0 ? error : endedEarly(container.record, exit, error);
+  }
+  try {
     announce(joining, child);
-    return child;
   } catch (error) {
     end(child);
-    // A container that ends takes this process with it.
-    const { record } = joining.container;
-    if (hasCode(error, "ended-early") && hasEnded(joining.place.pidfd, DYING)) throw stopped(record.id);
     throw error;
   }
+  return child;
+}
+
+/** The error for a process that ended before it executed, whatever it was that berth could not do with it then. */
+function endedEarly(record: ContainerRecord, exit: Exit, cause: unknown): BerthError {
+  // A container that ends takes its processes with it.
+  if (explains(record, cause)) return stopped(record.id);
+  const how = exit.kind === "signaled" ? `was killed by signal ${exit.signal}` : `ended with ${exit.status}`;
+  return new BerthError("ended-early", `the process ${how} while it was set up`, {
+    hint: "somebody killed it, or the memory limit is too low: look for oom_kill in memory.events of its cgroup",
+    cause,
+  });
 }
 
 function spawnRequest({ place, fds }: Joining, sync: number, planFd: number, scope: Scope): SpawnRequest {
@@ -221,12 +238,9 @@ function compilePlan(
   return { plan, encoded };
 }
 
-/** How long the last processes of a container may take to end once its init is dying, in milliseconds. */
-const DYING = 1000;
-
 /** Waits until the process is there. */
 function finish(
-  { options, container, place }: Joining,
+  { options, container }: Joining,
   request: SpawnRequest,
   starting: Starting,
   scope: Scope,
@@ -234,8 +248,7 @@ function finish(
   try {
     return starting.finish();
   } catch (error) {
-    // The kernel's word for a pid namespace whose init is dying is ENOMEM.
-    if (hasEnded(place.pidfd, hasCode(error, "ENOMEM") ? DYING : 0)) throw stopped(options.id);
+    if (explains(container.record, error)) throw stopped(options.id);
     if (!hasCode(error, "EBUSY") || options.cgroup.length > 0) throw error;
     const cgroup = openCgroupOfInit(container.record);
     if (cgroup === undefined) throw error;
@@ -273,7 +286,8 @@ function announce({ options, pidfdReceiver }: Joining, child: Spawned): void {
   if (options.pidFile !== undefined) writeAtomically(options.pidFile, String(child.pid), 0o666);
 }
 
-function end({ pidfd }: Spawned): void {
+/** Ends the process, if it has not ended by itself. */
+function end({ pidfd }: Spawned): Exit {
   tryPidfdSignal(pidfd, SIGKILL);
-  waitPidfd(pidfd);
+  return waitPidfd(pidfd);
 }
