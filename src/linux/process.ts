@@ -153,14 +153,20 @@ export function openProcess(pid: number, startTime: number): number | undefined 
 
 /** From now on sends these signals to the process of `pidfd` as they arrive here. @throws BerthError */
 export function forwardSignals(pidfd: number, signals: readonly number[]): void {
+  const { low, high } = signalMask(signals);
+  const result = forwardNative(pidfd, low, high);
+  if (result < 0) throw systemError(-result, "forward signals");
+}
+
+/** Signals as bits: 1 to 32, bit 0 first, and 33 to 64. */
+export function signalMask(signals: readonly number[]): { low: number; high: number } {
   let low = 0;
   let high = 0;
   for (const signal of signals) {
     if (signal <= 32) low |= 1 << (signal - 1);
     else high |= 1 << (signal - 33);
   }
-  const result = forwardNative(pidfd, low >>> 0, high >>> 0);
-  if (result < 0) throw systemError(-result, "forward signals");
+  return { low: low >>> 0, high: high >>> 0 };
 }
 
 /** Ends this process at once, without the engine's own clean-up. */

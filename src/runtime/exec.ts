@@ -1,7 +1,7 @@
 import { BerthError, hasCode } from "../errors.ts";
 import { CLONE_NEWTIME, CLONE_NEWUSER, POLLIN, SIGKILL } from "../linux/constants.ts";
 import { readText, type Scope, scopedAsync, writeAtomically } from "../linux/file.ts";
-import { type Exit, exitStatus, poll, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
+import { type Exit, poll, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
 import { sendDescriptor, socketPair } from "../linux/socket.ts";
 import {
   beginSpawn,
@@ -39,9 +39,8 @@ import {
 import { compileExec, type ExecPlan } from "./exec-plan.ts";
 import { type Command, processOfCommand, processOfFile } from "./exec-process.ts";
 import { type FailedStep, serveUntilExecuted } from "./exec-serve.ts";
-import { passSignalsOn } from "./foreground.ts";
+import { awaitProcess, passSignalsOn } from "./foreground.ts";
 import { performOn, stepsBeforeStart } from "./init-actions.ts";
-import { relayTerminal } from "./relay.ts";
 import { release } from "./release.ts";
 
 /** What `exec` is asked for. */
@@ -84,8 +83,9 @@ export async function exec(options: ExecOptions): Promise<number> {
     const joining = prepare(options, container, place, process, scope);
     const child = await start(joining, scope);
     if (options.detach) return 0;
-    if (joining.terminal.master !== undefined) relayTerminal(joining.terminal.master, child.pidfd);
-    return exitStatus(waitPidfd(child.pidfd));
+    const { pid, pidfd } = child;
+    const { master } = joining.terminal;
+    return awaitProcess({ pid, pidfd, master, reap: false, afterwards: undefined });
   });
 }
 

@@ -2,14 +2,13 @@ import { messageOf } from "../errors.ts";
 import { PR_SET_CHILD_SUBREAPER } from "../linux/constants.ts";
 import { check } from "../linux/errno.ts";
 import { syscall } from "../linux/native.ts";
-import { exitStatus, waitAny, waitPidfd } from "../linux/process.ts";
+import { waitPidfd } from "../linux/process.ts";
 import { copyWindowSize } from "../linux/terminal.ts";
 import { closeState } from "../state/store.ts";
 import { type Created, type CreateOptions, createContainer } from "./create.ts";
 import { remove } from "./delete.ts";
 import { awaitEnd, destroy, killAll } from "./destroy.ts";
-import { passSignalsOn } from "./foreground.ts";
-import { relayTerminal } from "./relay.ts";
+import { awaitProcess, passSignalsOn } from "./foreground.ts";
 import { startContainer } from "./start.ts";
 
 const STDIN = 0;
@@ -21,6 +20,8 @@ export interface RunOptions extends CreateOptions {
   readonly keep: boolean;
   /** Leave orphans of the container to the next subreaper above. */
   readonly noSubreaper: boolean;
+  /** The arguments by which another berth deletes the container, should this one have made room for a smaller program by then. */
+  readonly deletion: readonly string[];
 }
 
 /**
@@ -51,26 +52,15 @@ export async function run(options: RunOptions): Promise<number> {
   closeState(directory);
   if (options.detach) return 0;
 
-  if (master !== undefined) relayTerminal(master, child.pidfd);
-  const status = awaitInit(container);
+  const { pid, pidfd } = child;
+  const afterwards = options.keep ? undefined : options.deletion;
+  const status = awaitProcess({ pid, pidfd, master, reap: !record.ownPidNamespace, afterwards });
   if (!options.keep) remove(options.root, options.id, { force: true, warn: options.warn });
   return status;
 }
 
 function becomeSubreaper(): void {
   check(syscall("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "become a subreaper");
-}
-
-/** Waits for init, reaping whatever other children end before: orphans of a container that shares berth's pid namespace. */
-function awaitInit({ child, record }: Created): number {
-  if (record.ownPidNamespace) {
-    return exitStatus(waitPidfd(child.pidfd));
-  }
-  for (;;) {
-    const ended = waitAny(-1);
-    if (ended === undefined) return 0;
-    if (ended.pid === child.pid) return exitStatus(ended.exit);
-  }
 }
 
 /** Undoes a container that could not be started. */
