@@ -1,5 +1,5 @@
 import { hasCode } from "../errors.ts";
-import { LINUX_CAPABILITY_VERSION_3, P_PIDFD, WEXITED } from "./constants.ts";
+import { LINUX_CAPABILITY_VERSION_3, P_PIDFD, POLLIN, WEXITED } from "./constants.ts";
 import { check, EINTR, ESRCH, systemError } from "./errno.ts";
 import { close, readTextIfThere } from "./file.ts";
 import { at, scratch } from "./memory.ts";
@@ -95,6 +95,23 @@ export function poll(polled: readonly Polled[], milliseconds?: number): number[]
   if (result === -EINTR) return polled.map(() => 0);
   check(result, "poll");
   return polled.map((_, i) => at.u16(fds + 8 * i + 6));
+}
+
+/**
+ * Waits until a descriptor can be read, a pidfd: until its process has ended. Leaner than {@link poll}, for it is on the way of every
+ * short command.
+ * @returns false when the time is over or a signal came
+ */
+export function awaitReadable(fd: number, milliseconds: number): boolean {
+  const memory = scratch();
+  const polled = memory.space(8);
+  at.setU32(polled, fd);
+  at.setU32(polled + 4, POLLIN);
+  const timeout = memory.space(16);
+  const seconds = (milliseconds / 1000) | 0;
+  at.setU64(timeout, seconds);
+  at.setU64(timeout + 8, ((milliseconds - 1000 * seconds) * 1e6) | 0);
+  return syscall("ppoll", polled, 1, timeout, 0, 0) > 0;
 }
 
 /** Sleeps. */

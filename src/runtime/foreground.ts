@@ -1,6 +1,12 @@
-import { POLLIN } from "../linux/constants.ts";
 import { rewind, writeAll } from "../linux/file.ts";
-import { type Exit, exitStatus, forwardSignals, poll, waitAny, waitPidfd } from "../linux/process.ts";
+import {
+  awaitReadable,
+  type Exit,
+  exitStatus,
+  forwardSignals,
+  waitAny,
+  waitPidfd,
+} from "../linux/process.ts";
 import { emptyMemfd } from "../linux/spawn.ts";
 import { becomeWaiter } from "../linux/waiter.ts";
 import { relayTerminal } from "./relay.ts";
@@ -57,7 +63,7 @@ function endsBy(deadline: number, pidfd: number): boolean {
     const left = deadline - performance.now();
     if (left <= 0) return false;
     // A signal ends the wait early.
-    if (poll([{ fd: pidfd, events: POLLIN }], left)[0] !== 0) return true;
+    if (awaitReadable(pidfd, left)) return true;
   }
 }
 

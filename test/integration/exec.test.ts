@@ -19,6 +19,7 @@ import {
   type Config,
   directory,
   leftovers,
+  makeBundle,
   namespaceOf,
   newId,
   type Options,
@@ -199,12 +200,23 @@ describe("the process", () => {
       },
     ));
 
-  test("has the container's session keyring, or with --no-new-keyring the caller's", () =>
-    inContainer(({ id }) => {
-      // Of the keyrings that a process possesses, /proc/keys shows those of its session.
-      const keys = "grep -c _ses /proc/keys";
-      expect(berth(["exec", id, "/bin/sh", "-c", keys]).stderr).toBe("");
-    }));
+  test("joins the container's session keyring, and makes none", () => {
+    const keyrings = (id: string) =>
+      readFileSync("/proc/keys", "utf8")
+        .split("\n")
+        .filter((line) => line.includes(`_ses.${id}:`)).length;
+    const bundle = makeBundle(forever);
+    for (const [options, count] of [
+      [[], 1],
+      [["--no-new-keyring"], 0],
+    ] as const) {
+      const id = newId();
+      succeed(["run", "--detach", ...options, "--bundle", bundle.path, id]);
+      succeed(["exec", "--detach", id, "/bin/sleep", "1000"]);
+      expect({ options, count: keyrings(id) }).toEqual({ options, count });
+      succeed(["delete", "--force", id]);
+    }
+  });
 });
 
 describe("options", () => {
