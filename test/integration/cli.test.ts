@@ -93,12 +93,9 @@ describe("mistakes in the command line", () => {
   });
 
   // Podman asks "checkpoint --help" whether checkpoints are supported, and takes status 0 for a yes.
-  test.each(["exec", "update", "events", "checkpoint", "restore"])(
-    "%s is not there yet, nor its help",
-    (name) => {
-      expect(berth([name, "--help"]).status).toBe(3);
-    },
-  );
+  test.each(["update", "events", "checkpoint", "restore"])("%s is not there yet, nor its help", (name) => {
+    expect(berth([name, "--help"]).status).toBe(3);
+  });
 
   test.each([
     [["start"], '"start" requires exactly 1 argument(s)'],

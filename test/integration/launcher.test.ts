@@ -93,7 +93,7 @@ function poison({ path }: Bundle): void {
   );
   for (const name of ["main.js", "index.js", "index.ts", "src/main.ts", "list", "state", "create", "run.ts"])
     write(name, payload(`file-${basename(name)}`));
-  for (const name of ["libexec/berth", "libexec/init", "libexec/native.so", "berth", "ps"])
+  for (const name of ["libexec/berth", "libexec/init", "libexec/wait", "libexec/native.so", "berth", "ps"])
     write(name, `#!/bin/sh\ntouch ${marks}/program\n`);
 }
 
