@@ -22,6 +22,7 @@ export const command = defineCommand({
       ...argv.slice(0, commandIndex(argv)),
       "delete",
       "--force",
+      "--",
       ...invocation.positionals.slice(0, 1),
     ];
     return run({ ...creationOptions(invocation), detach, keep, noSubreaper, deletion });
