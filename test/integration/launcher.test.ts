@@ -93,7 +93,7 @@ function poison({ path }: Bundle): void {
   );
   for (const name of ["main.js", "index.js", "index.ts", "src/main.ts", "list", "state", "create", "run.ts"])
     write(name, payload(`file-${basename(name)}`));
-  for (const name of ["libexec/berth", "libexec/init", "libexec/native.so", "berth", "ps"])
+  for (const name of ["libexec/berth", "libexec/init", "libexec/wait", "libexec/native.so", "berth", "ps"])
     write(name, `#!/bin/sh\ntouch ${marks}/program\n`);
 }
 
@@ -145,6 +145,8 @@ function callAll(call: Call): void {
       stdout: expect.stringMatching(/^\[\d+\]\n?$/),
     });
     expect(call("ps", id)).toMatchObject({ ...quiet, stdout: expect.stringContaining("sleep 1000") });
+    expect(call("exec", id, "/bin/echo", "inside")).toMatchObject({ ...quiet, stdout: "inside\n" });
+    expect(call("exec", id, "/no/such")).toMatchObject({ status: 255, stdout: "" });
     expect(call("pause", id)).toMatchObject(silent);
     expect(call("resume", id)).toMatchObject(silent);
     expect(call("kill", id, "KILL")).toMatchObject(silent);
