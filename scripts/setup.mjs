@@ -57,7 +57,12 @@ const stages = [
   {
     name: "rootfs",
     title: "making bundles/hello/rootfs from busybox",
-    needs: [{ name: "busybox-static", isThere: findStaticBusybox }],
+    needs: [
+      { name: "busybox-static", isThere: findStaticBusybox },
+      // What the tests make beside it: network devices, and a program that speaks to systemd.
+      { name: "iproute2", isThere: () => find("ip") },
+      { name: "libc6-dev", isThere: () => existsSync("/usr/include/stdio.h") },
+    ],
     inputs: () => [findStaticBusybox() ?? "", `${root}scripts/rootfs.mjs`],
     outputs: [`${root}bundles/hello/rootfs/bin/sh`],
     make: () => buildRootfs(`${root}bundles/hello/rootfs`),
