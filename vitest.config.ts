@@ -1,4 +1,13 @@
-import { defineConfig } from "vitest/config";
+import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
+
+/** test/vm/main.ts sets it in the guest, the only place where these tests mean something: to the init system that it has. */
+const guest = process.env.BERTH_VM;
+
+const inGuest = (name: string, include: string, exclude: string[] = []): TestProjectInlineConfiguration => ({
+  extends: true,
+  // The guest's processors are emulated.
+  test: { name, include: [include], exclude, fileParallelism: false, testTimeout: 600_000, hookTimeout: 600_000 },
+});
 
 /*
  * Tests run in Bun, so that they may call src/linux/ directly. That asks for threads (Bun's child processes lack what the
@@ -18,6 +27,8 @@ export default defineConfig({
         // Containers share the host's cgroups and mounts, and each file checks that it left nothing there.
         test: { name: "integration", include: ["test/integration/**/*.test.ts"], fileParallelism: false },
       },
+      ...(guest === "plain" ? [inGuest("vm", "test/vm/**/*.test.ts", ["test/vm/systemd/**"])] : []),
+      ...(guest === "systemd" ? [inGuest("vm-systemd", "test/vm/systemd/**/*.test.ts")] : []),
     ],
   },
 });
