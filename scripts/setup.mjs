@@ -93,6 +93,8 @@ const stages = [
       { name: "qemu-system-x86", isThere: () => find("qemu-system-x86_64") },
       { name: "busybox-static", isThere: findStaticBusybox },
       { name: "xz-utils", isThere: () => find("xz") },
+      { name: "systemd", isThere: () => existsSync("/lib/systemd/systemd") },
+      { name: "dbus", isThere: () => find("dbus-daemon") },
     ],
     inputs: () => [
       findStaticBusybox() ?? "",

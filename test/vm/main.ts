@@ -9,7 +9,10 @@ interface Run {
   readonly projects: readonly string[];
 }
 
-const runs: readonly Run[] = [{ title: "cgroup v2 alone", init: "plain", projects: ["vm"] }];
+const runs: readonly Run[] = [
+  { title: "cgroup v2 alone", init: "plain", projects: ["vm"] },
+  { title: "systemd", init: "systemd", projects: ["vm-systemd"] },
+];
 
 const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
 
