@@ -26,6 +26,7 @@ const unpacked = [
   "*/lib/modules/*/kernel/drivers/block/*",
   "*/lib/modules/*/kernel/drivers/virtio/*",
   "*/lib/modules/*/kernel/drivers/net/dummy.ko*",
+  "*/lib/modules/*/kernel/drivers/net/tun.ko*",
   "*/lib/modules/*/kernel/drivers/net/veth.ko*",
 ];
 

@@ -41,7 +41,8 @@ function qemu(share: string): string[] {
     // Not microvm, which has no clock to calibrate the others by. Not KVM: it may be there and yet unable to run this kernel.
     ...["-machine", "pc", "-accel", `tcg,thread=${threads}`, "-cpu", "max", "-smp", "2", "-m", "2048"],
     ...["-kernel", join(parts, "kernel"), "-initrd", join(parts, "initramfs")],
-    ...["-append", "console=ttyS0 quiet panic=-1 oops=panic"],
+    // On a busy host the kernel would take a timer that ticks late for one that does not work, and panic: no_timer_check.
+    ...["-append", "console=ttyS0 quiet panic=-1 oops=panic no_timer_check"],
     ...["-serial", `file:${join(share, "console")}`],
     // The host's own files: QEMU runs as root.
     ...["-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap"],
@@ -50,6 +51,9 @@ function qemu(share: string): string[] {
     ...["-device", "virtio-9p-pci,fsdev=share,mount_tag=share"],
   ];
 }
+
+/** A word for the shell. */
+export const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
 
 const sizeOf = (path: string) => (existsSync(path) ? statSync(path).size : 0);
 const textOf = (path: string) => (existsSync(path) ? readFileSync(path, "utf8") : "");
@@ -72,7 +76,8 @@ export async function boot(
   onOutput: (text: string) => void,
 ): Promise<End> {
   copyFileSync(join(guest, `${init}.sh`), join(share, "init"));
-  copyFileSync(join(guest, "prepare.sh"), join(share, "prepare"));
+  const prepare = readFileSync(join(guest, "prepare.sh"), "utf8");
+  writeFileSync(join(share, "prepare"), `project=${quote(project)}\n${prepare}`);
   const at = "/run/berth-vm/share";
   writeFileSync(
     join(share, "tests"),

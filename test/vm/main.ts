@@ -1,38 +1,42 @@
 /** `npm run test:vm`: runs the tests that need a machine of their own in virtual ones, and tells what came of it. */
 import { join } from "node:path";
-import { boot, type Init, project, withShare } from "./machine.ts";
+import { boot, type Init, project, quote, withShare } from "./machine.ts";
 
 interface Run {
   readonly title: string;
   readonly init: Init;
-  /** The projects of vitest.config.ts that run in it. */
-  readonly projects: readonly string[];
+  /** Where its test files lie. */
+  readonly files: readonly string[];
 }
 
+/** Those of the integration tests to which it matters whether v1 controllers are there too, and which kernel runs. */
+const unified = ["cgroup", "cgroups", "cgroups-devices", "lifecycle", "undo"];
+const isAll = process.argv.includes("--all");
+const integration = isAll
+  ? ["test/integration/*.test.ts"]
+  : unified.map((name) => `test/integration/${name}.test.ts`);
+
 const runs: readonly Run[] = [
-  { title: "cgroup v2 alone", init: "plain", projects: ["vm"] },
-  { title: "systemd", init: "systemd", projects: ["vm-systemd"] },
+  { title: "cgroup v2 alone", init: "plain", files: ["test/vm/*.test.ts", ...integration] },
+  { title: "systemd", init: "systemd", files: ["test/vm/systemd/*.test.ts"] },
 ];
 
-const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
+/** As Vitest does, parts of a path; what begins with "-" is for Vitest. */
+const given = process.argv.slice(2).filter((argument) => argument !== "--all");
+const filters = given.filter((argument) => !argument.startsWith("-"));
+const options = given.filter((argument) => argument.startsWith("-"));
 
-const filters = process.argv.slice(2);
+/** The test files of a run that were asked for, from the project's directory. */
+function filesOf({ files }: Run): string[] {
+  const found = files.flatMap((pattern) => [...new Bun.Glob(pattern).scanSync(project)]).sort();
+  return found.filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)));
+}
 
-async function perform({ title, init, projects }: Run): Promise<boolean> {
+async function perform({ title, init }: Run, files: readonly string[]): Promise<boolean> {
   const started = performance.now();
   const bun = join(project, "node_modules/bun/bin/bun.exe");
-  const command = [
-    ...[
-      bun,
-      "--bun",
-      join(project, "node_modules/.bin/vitest"),
-      "run",
-      "--reporter=verbose",
-      "--passWithNoTests",
-    ],
-    ...projects.flatMap((name) => ["--project", name]),
-    ...filters,
-  ];
+  const vitest = join(project, "node_modules/.bin/vitest");
+  const command = [bun, "--bun", vitest, "run", "--reporter=verbose", ...options, ...files];
   const line = `cd ${quote(project)} && BERTH_VM=${init} exec ${command.map(quote).join(" ")}`;
   process.stdout.write(`\n--- VM: ${title} ---\n`);
   const attempt = () => withShare((share) => boot(init, line, share, (text) => process.stdout.write(text)));
@@ -52,6 +56,9 @@ async function perform({ title, init, projects }: Run): Promise<boolean> {
   return end.status === 0;
 }
 
-let allPassed = true;
-for (const run of runs) allPassed = (await perform(run)) && allPassed;
+const wanted = runs.map((run) => ({ run, files: filesOf(run) })).filter(({ files }) => files.length > 0);
+if (wanted.length === 0)
+  process.stderr.write(`berth: no test file for the VM has ${filters.join(" or ")} in its path\n`);
+let allPassed = wanted.length > 0;
+for (const { run, files } of wanted) allPassed = (await perform(run, files)) && allPassed;
 process.exit(allPassed ? 0 : 1);

@@ -4,6 +4,10 @@ share=/run/berth-vm/share
 bin=/run/berth-vm/bin
 ln -s busybox $bin/modprobe
 echo $bin/modprobe > /proc/sys/kernel/modprobe
+mkdir -p /lib/modules
+ln -s "$project/dist/vm/modules" "/lib/modules/$(uname -r)"
+# An init system would make the nodes of these, and their first use load them.
+$bin/modprobe -a fuse loop tun
 mkdir -p /dev/pts /dev/shm /dev/mqueue
 mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
 mount -t tmpfs -o mode=1777 shm /dev/shm
