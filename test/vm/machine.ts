@@ -15,6 +15,9 @@ export const project = realpathSync(join(import.meta.dirname, "../.."));
 const parts = join(project, "dist/vm");
 const guest = join(import.meta.dirname, "guest");
 
+/** Where the guest has the directory that it shares with {@link boot}. */
+export const guestShare = "/run/berth-vm/share";
+
 /** Which process 1 the guest has: a script that only runs the tests, or systemd. */
 export type Init = "plain" | "systemd";
 
@@ -27,7 +30,8 @@ const LONGEST = 7200;
 
 /** How a guest has ended. */
 export type End =
-  | { readonly kind: "exited"; readonly status: number }
+  /** With the exit status of the line, and what that has written to the file `report` of the share. */
+  | { readonly kind: "exited"; readonly status: number; readonly report: string }
   /** It never ran the tests. */
   | { readonly kind: "not-ready"; readonly reason: string }
   | { readonly kind: "died"; readonly reason: string };
@@ -78,14 +82,15 @@ export async function boot(
   copyFileSync(join(guest, `${init}.sh`), join(share, "init"));
   const prepare = readFileSync(join(guest, "prepare.sh"), "utf8");
   writeFileSync(join(share, "prepare"), `project=${quote(project)}\n${prepare}`);
-  const at = "/run/berth-vm/share";
+  const at = guestShare;
   writeFileSync(
     join(share, "tests"),
     `echo > ${at}/ready\n( ${line} ) > ${at}/output 2>&1 < /dev/null\necho $? > ${at}/status\n`,
   );
-  const child = Bun.spawn(["timeout", "--signal=KILL", String(LONGEST), ...qemu(share)], {
+  const child = Bun.spawn(["timeout", "--kill-after=10", String(LONGEST), ...qemu(share)], {
     stdio: ["ignore", "ignore", Bun.file(join(share, "qemu"))],
   });
+  // A KILL of `timeout` would leave QEMU alone; a TERM is passed on.
   const end = () => child.kill("SIGTERM");
   process.on("exit", end);
 
@@ -109,12 +114,14 @@ export async function boot(
     } else if (reason === undefined && now - heard > SILENT * 1000) {
       reason = `it said nothing for ${SILENT} s`;
     }
-    if (reason !== undefined) child.kill("SIGKILL");
+    if (reason !== undefined) end();
   }
   process.off("exit", end);
 
   const status = textOf(join(share, "status")).trim();
-  if (status !== "") return { kind: "exited", status: Number(status) };
+  if (status !== "") {
+    return { kind: "exited", status: Number(status), report: textOf(join(share, "report")) };
+  }
   const why = `${reason ?? "it ended without a result"}\n${textOf(join(share, "qemu"))}${lastWords(share)}`;
   return existsSync(join(share, "ready"))
     ? { kind: "died", reason: why }
@@ -124,9 +131,12 @@ export async function boot(
 /** A directory for {@link boot} to share with the guest, for as long as `use` takes. */
 export async function withShare<T>(use: (share: string) => Promise<T>): Promise<T> {
   const share = mkdtempSync(join(parts, "share-"));
+  const remove = () => rmSync(share, { recursive: true, force: true });
+  process.on("exit", remove);
   try {
     return await use(share);
   } finally {
-    rmSync(share, { recursive: true, force: true });
+    process.off("exit", remove);
+    remove();
   }
 }

@@ -1,6 +1,6 @@
 /** `npm run test:vm`: runs the tests that need a machine of their own in virtual ones, and tells what came of it. */
 import { join } from "node:path";
-import { boot, type Init, project, quote, withShare } from "./machine.ts";
+import { boot, guestShare, type Init, project, quote, withShare } from "./machine.ts";
 
 interface Run {
   readonly title: string;
@@ -36,7 +36,8 @@ async function perform({ title, init }: Run, files: readonly string[]): Promise<
   const started = performance.now();
   const bun = join(project, "node_modules/bun/bin/bun.exe");
   const vitest = join(project, "node_modules/.bin/vitest");
-  const command = [bun, "--bun", vitest, "run", "--reporter=verbose", ...options, ...files];
+  const reports = ["--reporter=json", `--outputFile.json=${guestShare}/report`];
+  const command = [bun, "--bun", vitest, "run", "--reporter=verbose", ...reports, ...options, ...files];
   const line = `cd ${quote(project)} && BERTH_VM=${init} exec ${command.map(quote).join(" ")}`;
   process.stdout.write(`\n--- VM: ${title} ---\n`);
   const attempt = () => withShare((share) => boot(init, line, share, (text) => process.stdout.write(text)));
@@ -50,11 +51,26 @@ async function perform({ title, init }: Run, files: readonly string[]): Promise<
     process.stderr.write(`berth: the VM "${title}" gave no result: ${end.reason}\n`);
     return false;
   }
-  process.stdout.write(
-    `--- VM: ${title}: ${end.status === 0 ? "passed" : `failed (${end.status})`}, ${seconds} s ---\n`,
-  );
-  return end.status === 0;
+  const passed = passedTests(end.report);
+  const isPassed = end.status === 0 && passed !== undefined && passed > 0;
+  const result = isPassed ? `${passed} passed` : `failed (status ${end.status})`;
+  process.stdout.write(`--- VM: ${title}: ${result}, ${seconds} s ---\n`);
+  return isPassed;
 }
+
+/** The number in Vitest's report; undefined when there is none, or one of a failure. */
+function passedTests(report: string): number | undefined {
+  if (report === "") return undefined;
+  const read: unknown = JSON.parse(report);
+  if (typeof read !== "object" || read === null || !("success" in read) || read.success !== true)
+    return undefined;
+  return "numPassedTests" in read && typeof read.numPassedTests === "number"
+    ? read.numPassedTests
+    : undefined;
+}
+
+// Each takes its machine along.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(1));
 
 const wanted = runs.map((run) => ({ run, files: filesOf(run) })).filter(({ files }) => files.length > 0);
 if (wanted.length === 0)
