@@ -2,6 +2,7 @@
 // Called by the scripts of package.json. Plain Node: it runs before anything is installed.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { buildMachine, checkMachine as checkVirtualMachine } from "./machine.mjs";
 import { buildRootfs, findStaticBusybox } from "./rootfs.mjs";
 import { attempt, find, giveUp, isDone, perform, root, run, say } from "./stage.mjs";
 
@@ -88,6 +89,25 @@ const stages = [
     outputs: [`${root}dist/stopwatch`],
     make: () =>
       run("cc", ["-O2", "-static", "-o", "dist/stopwatch", "test/bench/stopwatch.c"], "cannot build it"),
+  },
+  {
+    name: "vm",
+    title: "unpacking a kernel for the VM of the tests",
+    isWanted: () => process.argv.includes("--vm"),
+    needs: [
+      { name: "qemu-system-x86", isThere: () => find("qemu-system-x86_64") },
+      { name: "busybox-static", isThere: findStaticBusybox },
+      { name: "xz-utils", isThere: () => find("xz") },
+      { name: "systemd", isThere: () => existsSync("/lib/systemd/systemd") },
+      { name: "dbus", isThere: () => find("dbus-daemon") },
+    ],
+    inputs: () => [
+      findStaticBusybox() ?? "",
+      `${root}scripts/machine.mjs`,
+      `${root}test/vm/guest/initramfs.sh`,
+    ],
+    outputs: [`${root}dist/vm/kernel`, `${root}dist/vm/initramfs`, `${root}dist/vm/modules/modules.dep`],
+    make: () => buildMachine(`${root}dist/vm`),
   },
 ];
 
@@ -196,6 +216,7 @@ function commit() {
 }
 
 checkMachine();
+if (process.argv.includes("--vm")) checkVirtualMachine();
 const pending = stages.filter((stage) => (stage.isWanted?.() ?? true) && !isDone(stage));
 const missing = pending.flatMap((stage) => stage.needs).filter((need) => !need.isThere());
 installPackages([...new Set(missing.map((need) => need.name))]);

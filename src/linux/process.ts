@@ -1,6 +1,6 @@
 import { hasCode } from "../errors.ts";
 import { LINUX_CAPABILITY_VERSION_3, P_PIDFD, POLLIN, WEXITED } from "./constants.ts";
-import { check, EINTR, ESRCH, systemError } from "./errno.ts";
+import { check, EINTR, EINVAL, ESRCH, systemError } from "./errno.ts";
 import { close, readTextIfThere } from "./file.ts";
 import { at, scratch } from "./memory.ts";
 import { forwardNative, syscall } from "./native.ts";
@@ -158,7 +158,8 @@ export function processStat(pid: number): ProcessStat | undefined {
  */
 export function openProcess(pid: number, startTime: number): number | undefined {
   const pidfd = tryPidfdOpen(pid);
-  if (pidfd === -ESRCH) return undefined;
+  // EINVAL: it was reaped, and its number is still that of a process group or session. Linux 6.1, man 2 pidfd_open.
+  if (pidfd === -ESRCH || pidfd === -EINVAL) return undefined;
   check(pidfd, `open process ${pid}`);
   const stat = processStat(pid);
   if (stat === undefined || stat.startTime !== startTime || stat.state === "Z" || stat.state === "X") {

@@ -1,0 +1,80 @@
+/** `npm run test:vm`: runs the tests that need a machine of their own in virtual ones, and tells what came of it. */
+import { join } from "node:path";
+import { boot, guestShare, type Init, project, quote, withShare } from "./machine.ts";
+
+interface Run {
+  readonly title: string;
+  readonly init: Init;
+  /** Where its test files lie. */
+  readonly files: readonly string[];
+}
+
+/** Those of the integration tests to which it matters whether v1 controllers are there too, and which kernel runs. */
+const unified = ["cgroup", "cgroups", "cgroups-devices", "lifecycle", "undo"];
+const isAll = process.argv.includes("--all");
+const integration = isAll
+  ? ["test/integration/*.test.ts"]
+  : unified.map((name) => `test/integration/${name}.test.ts`);
+
+const runs: readonly Run[] = [
+  { title: "cgroup v2 alone", init: "plain", files: ["test/vm/*.test.ts", ...integration] },
+  { title: "systemd", init: "systemd", files: ["test/vm/systemd/*.test.ts"] },
+];
+
+/** As Vitest does, parts of a path; what begins with "-" is for Vitest. */
+const given = process.argv.slice(2).filter((argument) => argument !== "--all");
+const filters = given.filter((argument) => !argument.startsWith("-"));
+const options = given.filter((argument) => argument.startsWith("-"));
+
+/** The test files of a run that were asked for, from the project's directory. */
+function filesOf({ files }: Run): string[] {
+  const found = files.flatMap((pattern) => [...new Bun.Glob(pattern).scanSync(project)]).sort();
+  return found.filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)));
+}
+
+async function perform({ title, init }: Run, files: readonly string[]): Promise<boolean> {
+  const started = performance.now();
+  const bun = join(project, "node_modules/bun/bin/bun.exe");
+  const vitest = join(project, "node_modules/.bin/vitest");
+  const reports = ["--reporter=json", `--outputFile.json=${guestShare}/report`];
+  const command = [bun, "--bun", vitest, "run", "--reporter=verbose", ...reports, ...options, ...files];
+  const line = `cd ${quote(project)} && BERTH_VM=${init} exec ${command.map(quote).join(" ")}`;
+  process.stdout.write(`\n--- VM: ${title} ---\n`);
+  const attempt = () => withShare((share) => boot(init, line, share, (text) => process.stdout.write(text)));
+  let end = await attempt();
+  if (end.kind === "not-ready") {
+    process.stderr.write(`the VM did not start, and is tried once more: ${end.reason}\n`);
+    end = await attempt();
+  }
+  const seconds = Math.round((performance.now() - started) / 1000);
+  if (end.kind !== "exited") {
+    process.stderr.write(`berth: the VM "${title}" gave no result: ${end.reason}\n`);
+    return false;
+  }
+  const passed = passedTests(end.report);
+  const isPassed = end.status === 0 && passed !== undefined && passed > 0;
+  const result = isPassed ? `${passed} passed` : `failed (status ${end.status})`;
+  process.stdout.write(`--- VM: ${title}: ${result}, ${seconds} s ---\n`);
+  return isPassed;
+}
+
+/** The number in Vitest's report; undefined when there is none, or one of a failure. */
+function passedTests(report: string): number | undefined {
+  if (report === "") return undefined;
+  const read: unknown = JSON.parse(report);
+  if (typeof read !== "object" || read === null || !("success" in read) || read.success !== true)
+    return undefined;
+  return "numPassedTests" in read && typeof read.numPassedTests === "number"
+    ? read.numPassedTests
+    : undefined;
+}
+
+// Each takes its machine along.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(1));
+
+const wanted = runs.map((run) => ({ run, files: filesOf(run) })).filter(({ files }) => files.length > 0);
+if (wanted.length === 0)
+  process.stderr.write(`berth: no test file for the VM has ${filters.join(" or ")} in its path\n`);
+let allPassed = wanted.length > 0;
+for (const { run, files } of wanted) allPassed = (await perform(run, files)) && allPassed;
+process.exit(allPassed ? 0 : 1);
