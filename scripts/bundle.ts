@@ -7,28 +7,30 @@
 //
 // Usage: bun scripts/bundle.ts DIRECTORY [COMMIT]
 
-import { basename, dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 
 const [directory = "dist/.bundle", commit = "unknown"] = process.argv.slice(2);
 const source = join(import.meta.dirname, "../src");
 
-/** Bundles to make, by their name; each is made once. */
-const bundles = new Map<string, string>();
+/** Bundles to make, by the files that they begin with; each is made once. */
+const bundles = new Set<string>();
+
+/** The name of a file's bundle, which is one directory's file like all others: "cli-failure" for src/cli/failure.ts. */
+function nameOf(file: string): string {
+  return relative(source, file).replace(/\.ts$/, "").replaceAll("/", "-");
+}
 
 function bundleOf(file: string): string {
-  const name = basename(file, ".ts");
-  const known = bundles.get(name);
-  if (known !== undefined && known !== file)
-    throw new Error(`two bundles would be named ${name}: ${known}, ${file}`);
-  bundles.set(name, file);
-  return `./${name}.js`;
+  bundles.add(file);
+  return `./${nameOf(file)}.js`;
 }
 
 bundleOf(join(source, "main.ts"));
-for (const file of bundles.values()) {
+for (const file of bundles) {
   const made = await Bun.build({
     entrypoints: [file],
     outdir: directory,
+    naming: `${nameOf(file)}.js`,
     target: "bun",
     format: "esm",
     minify: true,

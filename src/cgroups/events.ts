@@ -65,6 +65,6 @@ function readEvents(fd: number, path: string): CgroupEvents | undefined {
     // The cgroup was removed while the file was open.
     if (length === -ENODEV) return undefined;
     const text = at.text(buffer, check(length, `read "${path}"`));
-    return { populated: /^populated 1$/m.test(text), frozen: /^frozen 1$/m.test(text) };
+    return { populated: text.includes("populated 1\n"), frozen: text.includes("frozen 1\n") };
   }
 }

@@ -10,7 +10,9 @@ export type Option =
       /** The values that it may have. */
       readonly choices?: readonly string[];
     })
-  | (Described & { readonly kind: "count"; readonly default: number });
+  | (Described & { readonly kind: "count"; readonly default: number })
+  /** May be given more than once. */
+  | (Described & { readonly kind: "list" });
 
 interface Described {
   /** The one-letter form, without its dash. */
@@ -28,7 +30,9 @@ type ValueOf<T extends Option> = T extends { kind: "flag" }
   ? boolean
   : T extends { kind: "count" }
     ? number
-    : TextOf<T> | (T extends { default: string } ? never : undefined);
+    : T extends { kind: "list" }
+      ? readonly string[]
+      : TextOf<T> | (T extends { default: string } ? never : undefined);
 
 type TextOf<T extends Option> = T extends { choices: readonly (infer Choice)[] } ? Choice : string;
 
@@ -55,10 +59,8 @@ export function parseArguments<T extends Options>(
   argv: readonly string[],
   stopAtPositional: boolean,
 ): Parsed<T> {
-  const values: Record<string, boolean | number | string | undefined> = {};
-  for (const [name, option] of Object.entries(options)) {
-    values[name] = option.kind === "flag" ? false : option.default;
-  }
+  const values: Record<string, boolean | number | string | readonly string[] | undefined> = {};
+  for (const name in options) values[name] = absent(options[name] as Option);
   const positionals: string[] = [];
   const given = new Set<string>();
   let help = false;
@@ -84,12 +86,21 @@ export function parseArguments<T extends Options>(
       text = argv[i];
       if (text === undefined) throw usageError(`flag needs an argument: ${word.replace(/^--/, "-")}`);
     }
-    const value = parseValue(name, option, text);
-    if (option === HELP) help = value === true;
-    else values[name] = value;
+    if (option.kind === "list") {
+      values[name] = [...((values[name] as readonly string[] | undefined) ?? []), text ?? ""];
+    } else {
+      const value = parseValue(name, option, text);
+      if (option === HELP) help = value === true;
+      else values[name] = value;
+    }
     given.add(name);
   }
   return { values: values as Values<T>, positionals, given, help };
+}
+
+function absent(option: Option): boolean | number | string | readonly string[] | undefined {
+  if (option.kind === "flag") return false;
+  return option.kind === "list" ? [] : option.default;
 }
 
 /** A mistake in the command line; whoever prints it shows how it is done right. */
@@ -98,9 +109,14 @@ export function usageError(message: string, hint?: string): BerthError {
 }
 
 function findOption(options: Options, word: string): [name: string, option: Option] {
-  const name = word.replace(/^--?/, "").replace(/=.*$/s, "");
+  // No regular expressions here, of which the first costs a tenth of a millisecond.
+  const equals = word.indexOf("=");
+  const name = word.slice(word.startsWith("--") ? 2 : 1, equals < 0 ? undefined : equals);
   if (Object.hasOwn(options, name)) return [name, options[name] as Option];
-  for (const entry of Object.entries(options)) if (entry[1].short === name) return entry;
+  for (const long in options) {
+    const option = options[long];
+    if (option?.short === name) return [long, option];
+  }
   if (name === "help" || name === "h") return ["help", HELP];
   const near = nearest(name, [...Object.keys(options), "help"]);
   throw usageError(
@@ -114,7 +130,7 @@ const FALSE: readonly string[] = ["0", "f", "F", "false", "FALSE", "False"];
 
 function parseValue(
   name: string,
-  option: Option,
+  option: Exclude<Option, { kind: "list" }>,
   text: string | undefined,
 ): boolean | number | string | undefined {
   switch (option.kind) {

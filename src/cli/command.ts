@@ -27,10 +27,20 @@ export interface Definition<T extends Options> extends CommandText {
   readonly takes: readonly [least: number, most: number];
   /** Options end at the first argument that is none: what follows belongs to someone else. */
   readonly stopAtPositional?: boolean;
+  /** How it fails, once its arguments are understood; without it, with status 1. */
+  readonly failure?: Failure;
   /** Its arguments are not looked at. */
   readonly takesAnything?: boolean;
   /** @returns the exit status; undefined: 0 */
   run(invocation: Invocation<T>): Outcome | Promise<Outcome>;
+}
+
+/** What a command's own failures have in common. */
+export interface Failure {
+  /** What their messages begin with. */
+  readonly prefix: string;
+  /** The exit status. */
+  readonly status: number;
 }
 
 type Outcome = number | undefined;
@@ -60,6 +70,7 @@ async function execute<T extends Options>(
 ): Promise<number> {
   let log = PLAIN_LOG;
   let own = false;
+  let failure: Failure | undefined;
   try {
     const parsed = parseArguments(GLOBAL_OPTIONS, argv, true);
     log = logOf(parsed.values);
@@ -84,9 +95,10 @@ async function execute<T extends Options>(
       return 0;
     }
     checkCount(definition, rest.positionals.length);
+    failure = definition.failure;
     return (await definition.run({ ...rest, globals })) ?? 0;
   } catch (error) {
-    return (await import("./failure.ts")).reportFailure(error, log, own ? definition : undefined);
+    return (await import("./failure.ts")).reportFailure(error, log, own ? definition : undefined, failure);
   }
 }
 

@@ -1,9 +1,11 @@
 import type { Command } from "./command.ts";
+import { commandWord } from "./command-word.ts";
 
 /** How to load each command: only the one that was asked for is. */
 export const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
   create: () => import("./create.ts"),
   delete: () => import("./delete.ts"),
+  exec: () => import("./exec.ts"),
   explain: () => import("./explain.ts"),
   features: () => import("./features.ts"),
   kill: () => import("./kill.ts"),
@@ -19,30 +21,9 @@ export const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command:
   h: () => import("./help.ts"),
 };
 
-/** The options before the command that take a value: what follows one is not the command. */
-export const GLOBAL_TEXT_OPTIONS: readonly string[] = [
-  "log",
-  "log-format",
-  "log-level",
-  "root",
-  "cgroup-manager",
-  "rootless",
-];
-
 /** Loads the command that a command line names; the one that answers for berth as a whole when it names none that there is. */
 export async function loadCommand(argv: readonly string[]): Promise<Command> {
   const name = commandWord(argv);
   const load = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   return (await (load ?? (() => import("./general.ts")))()).command;
-}
-
-/** The first argument that is neither an option nor the value of one; see parseArguments for their forms. */
-export function commandWord(argv: readonly string[]): string | undefined {
-  for (let i = 0; i < argv.length; i++) {
-    const word = argv[i] as string;
-    if (word === "--") return argv[i + 1];
-    if (!word.startsWith("-") || word === "-") return word;
-    if (GLOBAL_TEXT_OPTIONS.includes(word.startsWith("--") ? word.slice(2) : word.slice(1))) i++;
-  }
-  return undefined;
 }

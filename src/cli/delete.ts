@@ -1,4 +1,5 @@
 import { remove } from "../runtime/delete.ts";
+import { forEachMatching } from "../runtime/matching.ts";
 import { defineCommand } from "./command.ts";
 
 export const command = defineCommand({
@@ -12,9 +13,17 @@ export const command = defineCommand({
       short: "f",
       help: "end the container first if it runs (SIGKILL); that there is none is no error then",
     },
+    regex: {
+      kind: "flag",
+      short: "r",
+      help: "the argument is a regular expression: delete all containers whose id matches",
+    },
   },
   takes: [1, 1],
-  run({ positionals: [id = ""], values: { force }, globals: { root, log } }) {
-    remove(root, id, { force, warn: (message) => log.write("warning", message) });
+  run({ positionals: [id = ""], values: { force, regex }, globals: { root, log } }) {
+    const warn = (message: string) => log.write("warning", message);
+    const one = (id: string) => remove(root, id, { force, warn });
+    if (regex) forEachMatching(root, id, warn, one);
+    else one(id);
   },
 });

@@ -1,6 +1,6 @@
 import { hasCode, isBerthError, messageOf } from "../errors.ts";
 import { writeAll } from "../linux/file.ts";
-import type { CommandText } from "./command.ts";
+import type { CommandText, Failure } from "./command.ts";
 import { commandHelp, overview } from "./help-text.ts";
 import type { Log } from "./log.ts";
 import { print } from "./output.ts";
@@ -11,17 +11,20 @@ const UNKNOWN_COMMAND = 3;
 /**
  * Says what went wrong: once to whoever reads the log, and once to a person.
  * @param command the one whose arguments were read, if it came that far: a mistake in them is answered with its help
+ * @param failure how the command fails, if it was its own doing
  * @returns the exit status
  */
 export async function reportFailure(
   error: unknown,
   log: Log,
   command: CommandText | undefined,
+  failure: Failure | undefined,
 ): Promise<number> {
   if (hasCode(error, "argument-count")) await showUsage(".", command);
   if (hasCode(error, "usage"))
     await showUsage(`${command === undefined ? "." : ":"} ${error.message}`, command);
-  const { message, hint } = describe(error);
+  const { message: text, hint } = describe(error);
+  const message = `${failure?.prefix ?? ""}${text}`;
   for (const cause of causes(error)) log.write("debug", cause);
   if (log.format !== "plain") log.write("error", withHint(message, hint));
   if (log.format === "plain" || log.toFile) {
@@ -31,7 +34,7 @@ export async function reportFailure(
       // Without a stderr, the exit status must do.
     }
   }
-  return hasCode(error, "unknown-command") ? UNKNOWN_COMMAND : 1;
+  return hasCode(error, "unknown-command") ? UNKNOWN_COMMAND : (failure?.status ?? 1);
 }
 
 async function showUsage(what: string, command: CommandText | undefined): Promise<void> {

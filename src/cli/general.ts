@@ -1,5 +1,5 @@
 import { type Command, defineCommand } from "./command.ts";
-import { commandWord } from "./commands.ts";
+import { commandWord } from "./command-word.ts";
 import { printHelp, unknownCommand } from "./help-text.ts";
 
 /** What answers when no command is named, or one that there is not. */

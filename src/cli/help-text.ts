@@ -79,11 +79,11 @@ function optionTable(options: Options): string {
 }
 
 function optionForms(name: string, { kind, short }: Option): string {
-  const value = kind === "flag" ? "" : " value";
+  const value = kind === "flag" ? "" : kind === "list" ? " value..." : " value";
   return `--${name}${value}${short === undefined ? "" : `, -${short}${value}`}`;
 }
 
 function optionHelp(option: Option): string {
-  const byDefault = option.kind === "flag" ? undefined : option.default;
+  const byDefault = option.kind === "flag" || option.kind === "list" ? undefined : option.default;
   return byDefault === undefined ? option.help : `${option.help} (default: ${JSON.stringify(byDefault)})`;
 }

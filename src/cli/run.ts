@@ -1,5 +1,6 @@
 import { run } from "../runtime/run.ts";
 import { defineCommand } from "./command.ts";
+import { commandIndex } from "./command-word.ts";
 import { CREATION_OPTIONS, creationOptions } from "./creation.ts";
 
 export const command = defineCommand({
@@ -16,6 +17,13 @@ export const command = defineCommand({
   takes: [1, 1],
   run(invocation) {
     const { detach, keep, "no-subreaper": noSubreaper } = invocation.values;
-    return run({ ...creationOptions(invocation), detach, keep, noSubreaper });
+    const argv = process.argv.slice(2);
+    const deletion = [
+      ...argv.slice(0, commandIndex(argv)),
+      "delete",
+      "--force",
+      ...invocation.positionals.slice(0, 1),
+    ];
+    return run({ ...creationOptions(invocation), detach, keep, noSubreaper, deletion });
   },
 });

@@ -193,6 +193,7 @@ export const SIGKILL = 9;
 export const SIGCHLD = 17;
 export const SIGWINCH = 28;
 export const SIG_BLOCK = 0;
+export const SIG_SETMASK = 2;
 export const SFD_CLOEXEC = O_CLOEXEC;
 
 // <linux/bpf.h>

@@ -93,7 +93,25 @@ export interface Scope {
 /** Runs `use`, and then closes all that it kept, whatever happened. */
 export function scoped<T>(use: (scope: Scope) => T): T {
   const kept = new Set<number>();
-  const scope: Scope = {
+  try {
+    return use(scopeOf(kept));
+  } finally {
+    for (const fd of kept) close(fd);
+  }
+}
+
+/** As {@link scoped}, for what waits for promises. */
+export async function scopedAsync<T>(use: (scope: Scope) => Promise<T>): Promise<T> {
+  const kept = new Set<number>();
+  try {
+    return await use(scopeOf(kept));
+  } finally {
+    for (const fd of kept) close(fd);
+  }
+}
+
+function scopeOf(kept: Set<number>): Scope {
+  return {
     keep(fd) {
       kept.add(fd);
       return fd;
@@ -102,11 +120,6 @@ export function scoped<T>(use: (scope: Scope) => T): T {
       if (kept.delete(fd)) close(fd);
     },
   };
-  try {
-    return use(scope);
-  } finally {
-    for (const fd of kept) close(fd);
-  }
 }
 
 /** A copy of a descriptor at `from` or above, close-on-exec. */

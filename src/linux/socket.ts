@@ -1,5 +1,6 @@
 import {
   AF_UNIX,
+  MSG_CMSG_CLOEXEC,
   SCM_RIGHTS,
   SOCK_CLOEXEC,
   SOCK_DGRAM,
@@ -7,7 +8,7 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
 } from "./constants.ts";
-import { check, ENAMETOOLONG, systemError } from "./errno.ts";
+import { check, EINTR, ENAMETOOLONG, systemError } from "./errno.ts";
 import { at, scratch } from "./memory.ts";
 import { syscall } from "./native.ts";
 
@@ -92,4 +93,29 @@ export function sendDescriptor(socket: number, fd: number, text: string): void {
   at.setU64(message + 32, control);
   at.setU64(message + 40, 24);
   check(syscall("sendmsg", socket, message, 0), "send a descriptor");
+}
+
+/** A message of up to `size` bytes, and the descriptor that came with it, if one did; close-on-exec. @throws BerthError */
+export function receiveWithDescriptor(
+  socket: number,
+  size: number,
+): { bytes: Uint8Array; descriptor: number | undefined } {
+  const memory = scratch();
+  const buffer = memory.space(size);
+  const vector = memory.space(16);
+  at.setU64(vector, buffer);
+  at.setU64(vector + 8, size);
+  const control = memory.space(24);
+  const message = memory.space(56);
+  at.setU64(message + 16, vector);
+  at.setU64(message + 24, 1);
+  at.setU64(message + 32, control);
+  at.setU64(message + 40, 24);
+  let length: number;
+  do length = syscall("recvmsg", socket, message, MSG_CMSG_CLOEXEC);
+  while (length === -EINTR);
+  check(length, "receive a message");
+  // Without a descriptor, the kernel leaves no control message.
+  const came = at.u64(message + 40) > 0 && at.u32(control + 12) === SCM_RIGHTS;
+  return { bytes: at.bytes(buffer, length), descriptor: came ? at.i32(control + 16) : undefined };
 }

@@ -1,6 +1,7 @@
+import { SCM_RIGHTS, SOL_SOCKET } from "../linux/constants.ts";
 import { ECONNRESET } from "../linux/errno.ts";
-import { ALL32, addressOf, label, mark, rawBytes, type Serving, slot } from "./build.ts";
-import type { Slot, Step } from "./step.ts";
+import { ALL32, addressOf, label, mark, rawBytes, type Serving, slot, struct } from "./build.ts";
+import type { Bytes, Slot, Step, Struct } from "./step.ts";
 
 /*
  * How init and the runtime talk, over one SOCK_SEQPACKET pair (init's end: `Descriptors.sync`):
@@ -20,6 +21,10 @@ import type { Slot, Step } from "./step.ts";
  *   home       | process.env has no HOME            | answers with "HOME=..." from the container's /etc/passwd
  *   console    | the terminal is there              | fetches its master and passes it on
  *   ready      | all is done but execve             | saves the state, lets go; start.sock takes over
+ *
+ * The process of an `exec` talks in the same way (requests: limits, console), and is not waited for at its end:
+ *
+ *   executing  | all is done but execve             | takes note, and gives no answer: end of file now means success
  *
  * After `ready`, init accepts one connection on start.sock (`Descriptors.listen`) and moves it onto `sync`:
  *
@@ -51,7 +56,8 @@ export type Request =
   | { readonly kind: "home"; readonly uid: number }
   | { readonly kind: "console" }
   | { readonly kind: "network"; readonly socket: number }
-  | { readonly kind: "ready" };
+  | { readonly kind: "ready" }
+  | { readonly kind: "executing" };
 
 /** In the first word of a message: a request follows, not a failed step. */
 export const REQUEST = 0xffff_ffff;
@@ -102,29 +108,68 @@ export interface Requests {
   readonly list: readonly Request[];
   /** Steps that make this request and wait until it was served; `into` takes an answer of more than a byte. */
   ask(serving: Serving, request: Request, into?: Slot): Step[];
+  /** As {@link ask}, and gives the runtime a copy of a descriptor with it. */
+  give(serving: Serving, request: Request, descriptor: number): Step[];
+  /** A step that makes this request and goes on. */
+  tell(serving: Serving, request: Request): Step;
 }
 
 /** Requests over the descriptor `sync`. */
 export function createRequests(sync: number): Requests {
   const list: Request[] = [];
+  /** The bytes of a request, under the next number. */
+  const register = (request: Request) => {
+    const number = list.push(request) - 1;
+    const message = new Uint8Array(MESSAGE_SIZE);
+    const view = new DataView(message.buffer);
+    view.setUint32(0, REQUEST, true);
+    view.setUint32(4, number, true);
+    return rawBytes(message, request.kind);
+  };
+  const detailOf = (request: Request) => ({ what: `ask the runtime: ${request.kind}` });
+  const waitSteps = ({ call, unless, fail }: Serving, request: Request, into: Slot): Step[] => {
+    const got = slot("got");
+    const served = label("served");
+    const { what } = detailOf(request);
+    return [
+      call("read", [sync, addressOf(into), into.size], { store: got, what }),
+      unless({ slot: got, mask: ALL32, value: 0 }, served),
+      fail(ECONNRESET, what),
+      mark(served),
+    ];
+  };
+  const tell = ({ call }: Serving, request: Request) =>
+    call("write", [sync, register(request), MESSAGE_SIZE], detailOf(request));
   return {
     list,
-    ask(serving, request, into = slot("answer")) {
-      const number = list.push(request) - 1;
-      const message = new Uint8Array(MESSAGE_SIZE);
-      const view = new DataView(message.buffer);
-      view.setUint32(0, REQUEST, true);
-      view.setUint32(4, number, true);
-      const got = slot("got");
-      const served = label("served");
-      const what = `ask the runtime: ${request.kind}`;
-      return [
-        serving.call("write", [sync, rawBytes(message, request.kind), MESSAGE_SIZE], { what }),
-        serving.call("read", [sync, addressOf(into), into.size], { store: got, what }),
-        serving.unless({ slot: got, mask: ALL32, value: 0 }, served),
-        serving.fail(ECONNRESET, what),
-        mark(served),
-      ];
-    },
+    tell,
+    ask: (serving, request, into = slot("answer")) => [
+      tell(serving, request),
+      ...waitSteps(serving, request, into),
+    ],
+    give: (serving, request, descriptor) => [
+      serving.call("sendmsg", [sync, messageWith(register(request), descriptor), 0], detailOf(request)),
+      ...waitSteps(serving, request, slot("answer")),
+    ],
   };
+}
+
+/** struct msghdr for one part of MESSAGE_SIZE bytes and one descriptor; man 7 unix, SCM_RIGHTS. */
+function messageWith(payload: Bytes, descriptor: number): Struct {
+  const vector = struct(16, [
+    { name: "iov_base", offset: 0, pointer: payload },
+    { name: "iov_len", offset: 8, size: 8, value: MESSAGE_SIZE },
+  ]);
+  const control = struct(24, [
+    { name: "cmsg_len", offset: 0, size: 8, value: 20 },
+    { name: "cmsg_level", offset: 8, size: 4, value: SOL_SOCKET },
+    { name: "cmsg_type", offset: 12, size: 4, value: SCM_RIGHTS },
+    { name: "fd", offset: 16, size: 4, value: descriptor },
+  ]);
+  return struct(56, [
+    { name: "msg_iov", offset: 16, pointer: vector },
+    { name: "msg_iovlen", offset: 24, size: 8, value: 1 },
+    { name: "msg_control", offset: 32, pointer: control },
+    { name: "msg_controllen", offset: 40, size: 8, value: 24 },
+  ]);
 }

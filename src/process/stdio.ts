@@ -1,5 +1,5 @@
 import { AT_EMPTY_PATH, O_CLOEXEC, O_RDWR, RESOLVE_IN_ROOT, S_IFCHR, S_IFMT } from "../linux/constants.ts";
-import { EINVAL, ENOENT, EPERM, EROFS } from "../linux/errno.ts";
+import { EACCES, EINVAL, ENOENT, ENXIO, EPERM, EROFS } from "../linux/errno.ts";
 import { type FileStatus, fstat } from "../linux/status.ts";
 import { addressOf, label, mark, serving, slot, struct } from "../plan/build.ts";
 import type { Descriptors } from "../plan/protocol.ts";
@@ -31,11 +31,12 @@ const arm64 = process.arch === "arm64";
 /**
  * Steps that put the container's own /dev/null where the host's was inherited: a descriptor of the host's device would give
  * away a file of its /dev.
+ * @param lenient a container that runs may have broken its /dev/null: the host's then stays
  */
-export function nullSteps(stdio: readonly Stdio[], descriptors: Descriptors): Step[] {
+export function nullSteps(stdio: readonly Stdio[], descriptors: Descriptors, lenient = false): Step[] {
   const inherited = [0, 1, 2].filter((fd) => stdio[fd]?.null === true);
   if (inherited.length === 0) return [];
-  const { call, when, fail } = serving("identity", "process", "/dev/null");
+  const { call, when, fail, jump } = serving("identity", "process", "/dev/null");
   const device = slot("null");
   const status = slot("null status", STAT_SIZE);
   const none = label("no /dev/null");
@@ -45,15 +46,18 @@ export function nullSteps(stdio: readonly Stdio[], descriptors: Descriptors): St
     { name: "flags", offset: 0, size: 8, value: O_RDWR | O_CLOEXEC },
     { name: "resolve", offset: 16, size: 8, value: RESOLVE_IN_ROOT },
   ]);
-  const notNull = "is not the null device";
+  const forged = lenient ? jump(none) : fail(EINVAL, "is not the null device");
   return [
-    call("openat2", [descriptors.rootfs, "dev/null", how, 24], { store: device, on: { [ENOENT]: none } }),
+    call("openat2", [descriptors.rootfs, "dev/null", how, 24], {
+      store: device,
+      on: { [ENOENT]: none, ...(lenient ? { [EACCES]: none, [EPERM]: none, [ENXIO]: none } : {}) },
+    }),
     call("newfstatat", [device, "", addressOf(status), AT_EMPTY_PATH]),
     when({ slot: status, offset: arm64 ? 16 : 24, mask: S_IFMT, value: S_IFCHR }, character),
-    fail(EINVAL, notNull),
+    forged,
     mark(character),
     when({ slot: status, offset: arm64 ? 32 : 40, mask: 0xffff_ffff, value: NULL_DEVICE }, genuine),
-    fail(EINVAL, notNull),
+    forged,
     mark(genuine),
     ...inherited.map((fd) => call("dup3", [device, fd, 0])),
     call("close", [device]),

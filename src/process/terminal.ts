@@ -19,9 +19,9 @@ import {
   TIOCSWINSZ,
 } from "../linux/constants.ts";
 import { EEXIST, ENOENT } from "../linux/errno.ts";
-import { rawBytes, serving, slot, struct } from "../plan/build.ts";
+import { rawBytes, type Serving, serving, slot, struct } from "../plan/build.ts";
 import type { Descriptors, Requests } from "../plan/protocol.ts";
-import type { Step } from "../plan/step.ts";
+import type { Slot, Step } from "../plan/step.ts";
 import type { Process } from "../spec/process.ts";
 
 const openHow = (flags: number, resolve: number) =>
@@ -29,6 +29,12 @@ const openHow = (flags: number, resolve: number) =>
     { name: "flags", offset: 0, size: 8, value: flags | O_CLOEXEC },
     { name: "resolve", offset: 16, size: 8, value: resolve },
   ]);
+
+/** A terminal in the container's devpts; its master is `Descriptors.console`. */
+interface Opened {
+  readonly steps: readonly Step[];
+  readonly slave: Slot;
+}
 
 /**
  * Steps that make a terminal in the container's devpts, mount it on /dev/console, make it the controlling terminal and the
@@ -38,13 +44,47 @@ const openHow = (flags: number, resolve: number) =>
 export function terminalSteps(process: Process, descriptors: Descriptors, requests: Requests): Step[] {
   const at = serving("terminal", "process.terminal", "/dev/console");
   const { call } = at;
-  const ptmx = slot("ptmx");
-  const slave = slot("slave");
+  const { steps, slave } = openTerminal(at, process, descriptors);
   const dev = slot("dev");
   const target = slot("/dev/console");
   const mount = slot("console mount");
-  const unlock = rawBytes(new Uint8Array(4), "&0");
   return [
+    ...steps,
+    call("openat2", [descriptors.rootfs, "dev", openHow(O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT), 24], {
+      store: dev,
+    }),
+    call("mknodat", [dev, "console", S_IFREG | 0o600, 0], { on: { [EEXIST]: "next" } }),
+    call("openat", [dev, "console", O_PATH | O_NOFOLLOW | O_CLOEXEC, 0], { store: target }),
+    call("open_tree", [slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH], { store: mount }),
+    call("move_mount", [mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH], {
+      what: "mount the terminal",
+    }),
+    ...takeSteps(at, slave),
+    ...requests.ask(at, { kind: "console" }),
+    call("close_range", [descriptors.console, 0xffff_ffff, 0]),
+  ];
+}
+
+/**
+ * As {@link terminalSteps}, for a process that joins a container: /dev/console stays the terminal of the container's own. The
+ * master is sent, as the runtime may not have the right to fetch it from a process that is closed to others.
+ */
+export function joinedTerminalSteps(process: Process, descriptors: Descriptors, requests: Requests): Step[] {
+  const at = serving("terminal", "process.terminal", "/dev/pts");
+  const { steps, slave } = openTerminal(at, process, descriptors);
+  return [
+    ...steps,
+    ...takeSteps(at, slave),
+    ...requests.give(at, { kind: "console" }, descriptors.console),
+    at.call("close_range", [descriptors.console, 0xffff_ffff, 0]),
+  ];
+}
+
+function openTerminal({ call }: Serving, process: Process, descriptors: Descriptors): Opened {
+  const ptmx = slot("ptmx");
+  const slave = slot("slave");
+  const unlock = rawBytes(new Uint8Array(4), "&0");
+  const steps = [
     call(
       "openat2",
       [
@@ -66,19 +106,14 @@ export function terminalSteps(process: Process, descriptors: Descriptors, reques
       what: "open the terminal's slave",
     }),
     ...sizeSteps(process.consoleSize, descriptors),
-    call("openat2", [descriptors.rootfs, "dev", openHow(O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT), 24], {
-      store: dev,
-    }),
-    call("mknodat", [dev, "console", S_IFREG | 0o600, 0], { on: { [EEXIST]: "next" } }),
-    call("openat", [dev, "console", O_PATH | O_NOFOLLOW | O_CLOEXEC, 0], { store: target }),
-    call("open_tree", [slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH], { store: mount }),
-    call("move_mount", [mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH], {
-      what: "mount the terminal",
-    }),
+  ];
+  return { steps, slave };
+}
+
+function takeSteps({ call }: Serving, slave: Slot): Step[] {
+  return [
     call("ioctl", [slave, TIOCSCTTY, 0], { what: "make it the controlling terminal" }),
     ...[0, 1, 2].map((fd) => call("dup3", [slave, fd, 0])),
-    ...requests.ask(at, { kind: "console" }),
-    call("close_range", [descriptors.console, 0xffff_ffff, 0]),
   ];
 }
 

@@ -19,12 +19,12 @@ import { namespaceSteps } from "../namespaces/steps.ts";
 import { ALL32, addressOf, label, mark, serving, slot } from "../plan/build.ts";
 import { createRequests, type Descriptors, descriptors, type Request } from "../plan/protocol.ts";
 import type { Step } from "../plan/step.ts";
-import { cwdSteps } from "../process/cwd.ts";
-import { execSteps, findSteps, homeSteps, lacksHome, planExecutable } from "../process/exec.ts";
-import { identitySteps } from "../process/identity.ts";
-import { type CallerLimit, ownLimitSteps } from "../process/limits.ts";
+import { becomeSteps } from "../process/become.ts";
+import { makeCwdSteps } from "../process/cwd.ts";
+import { execSteps, homeSteps, lacksHome, planExecutable } from "../process/exec.ts";
+import type { CallerLimit } from "../process/limits.ts";
 import { keyringSteps, personalitySteps, secludeSteps, sessionStep } from "../process/session.ts";
-import { nullSteps, ownerSteps, type Stdio } from "../process/stdio.ts";
+import { nullSteps, type Stdio } from "../process/stdio.ts";
 import { terminalSteps } from "../process/terminal.ts";
 import { mountSteps, pathSteps, pivotSteps, type RootfsContext } from "../rootfs/rootfs.ts";
 import type { Spec } from "../spec/config.ts";
@@ -85,7 +85,6 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
     (list) => list !== undefined && list.length > 0,
   );
   const special = context.special?.(spec, fds, requests);
-  const cwd = process === undefined ? undefined : cwdSteps(process.cwd, fds, requests);
   const init: Step[] = [
     ...beginSteps(fds),
     ...namespaceSteps(spec.linux, namespaces, fds, requests),
@@ -99,30 +98,26 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
     ...(hooksAfterMounts ? requests.ask(serving("hooks", "hooks"), { kind: "mounted" }) : []),
     ...pivotSteps(spec, rootfs),
     ...(process?.terminal === true ? terminalSteps(process, fds, requests) : []),
-    ...(cwd?.make ?? []),
+    ...(process === undefined ? [] : makeCwdSteps(process.cwd, fds, requests)),
     ...kernelSteps(spec, fds),
     ...pathSteps(spec, rootfs),
     ...(process?.terminal === true ? [] : nullSteps(context.stdio, fds)),
     ...personalitySteps(spec.linux.personality),
     ...(special?.beforeUser ?? []),
   ];
-  if (process !== undefined && cwd !== undefined) {
+  if (process !== undefined) {
     const executable = planExecutable(process);
     const uid = process.user?.uid ?? 0;
     const home = lacksHome(executable) ? homeSteps(uid, requests) : undefined;
     init.push(
       ...(home?.steps ?? []),
-      ...ownLimitSteps(process.rlimits ?? [], requests, context.callerLimit),
-      ...cwd.beforeUser,
-      ...ownerSteps(
-        context.stdio,
-        uid,
-        mappedId(uid, spec.linux.uidMappings) ?? uid,
-        process.terminal === true,
-      ),
-      ...identitySteps(process, userNamespace, cwd.afterUser),
-      serving("identity", "process.user.umask").call("umask", [process.user?.umask ?? 0o022]),
-      ...findSteps(executable),
+      ...becomeSteps(process, executable, {
+        stdio: context.stdio,
+        callerLimit: context.callerLimit,
+        userNamespace,
+        hostUid: mappedId(uid, spec.linux.uidMappings) ?? uid,
+        requests,
+      }),
       ...startSteps(fds, createReady(fds, requests)),
       ...execSteps(executable, home?.home),
     );

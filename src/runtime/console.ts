@@ -3,7 +3,7 @@ import { absolute } from "../linux/directory.ts";
 import { errnoText } from "../linux/errno.ts";
 import { close, type Scope } from "../linux/file.ts";
 import { sendDescriptor, tryConnect } from "../linux/socket.ts";
-import type { Spec } from "../spec/config.ts";
+import type { Process } from "../spec/process.ts";
 
 /** Takes the master of a container's terminal, and owns it from then on. */
 export type ConsoleReceiver = (master: number) => void;
@@ -13,8 +13,12 @@ export type ConsoleReceiver = (master: number) => void;
  * @param foreground berth stays and serves the terminal itself
  * @throws BerthError "terminal"
  */
-export function checkTerminal(spec: Spec, consoleSocket: string | undefined, foreground: boolean): void {
-  const terminal = spec.process?.terminal === true;
+export function checkTerminal(
+  process: Process | undefined,
+  consoleSocket: string | undefined,
+  foreground: boolean,
+): void {
+  const terminal = process?.terminal === true;
   if (terminal && !foreground && consoleSocket === undefined) {
     throw new BerthError(
       "terminal",
@@ -26,7 +30,7 @@ export function checkTerminal(spec: Spec, consoleSocket: string | undefined, for
   }
   if (consoleSocket !== undefined && (foreground || !terminal)) {
     throw new BerthError("terminal", "cannot use console socket if berth will not detach or allocate tty", {
-      hint: "--console-socket goes with process.terminal true, and with create or run --detach",
+      hint: "--console-socket goes with process.terminal true, and with create or --detach",
     });
   }
 }

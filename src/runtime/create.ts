@@ -40,7 +40,8 @@ import { type CompileContext, compile } from "./compile.ts";
 import { type ConsoleReceiver, checkTerminal, connectConsole, connectTo } from "./console.ts";
 import { compileContext } from "./context.ts";
 import { performOn, stepsBeforeExecution, stepsBeforeStart } from "./init-actions.ts";
-import { release, serveUntilReady } from "./serve.ts";
+import { release } from "./release.ts";
+import { serveUntilReady } from "./serve.ts";
 import type { Service } from "./service.ts";
 import type { Special } from "./special.ts";
 import { hookState } from "./status.ts";
@@ -89,7 +90,7 @@ export async function create(options: CreateOptions): Promise<void> {
  */
 export async function createContainer(asked: CreateOptions, foreground?: ConsoleReceiver): Promise<Created> {
   const read = await readBundle(asked.bundle, asked.config, asked.warn);
-  checkTerminal(read.spec, asked.consoleSocket, foreground !== undefined);
+  checkTerminal(read.spec.process, asked.consoleSocket, foreground !== undefined);
   const service = isService() ? await understandService(read, asked) : undefined;
   const { bundle, options } = service ?? { bundle: read, options: asked };
   preserve(options.preserveFds);
@@ -128,7 +129,7 @@ interface Making {
 }
 
 function newRecord(
-  { id }: CreateOptions,
+  { id, noNewKeyring }: CreateOptions,
   { path, spec }: Bundle,
   rootfs: string,
   cgroup: ContainerRecord["cgroup"],
@@ -145,6 +146,7 @@ function newRecord(
     startTime: 0,
     cgroup,
     ownPidNamespace: spec.linux.namespaces.some(({ type, path: joined }) => type === "pid" && !joined),
+    ownKeyring: !noNewKeyring,
     annotations: spec.annotations ?? {},
     ...(resctrl.length === 0 ? {} : { resctrl }),
   };

@@ -16,6 +16,16 @@ import type { NotifyProxy } from "./notify.ts";
 const STDIN = 0;
 const STDOUT = 1;
 const SIGNALFD_SIGINFO = 128;
+/** What is not handed over at its time is looked at again after so many milliseconds. */
+const LEAST = 50;
+
+/** What happens once, when the relay has gone on for some time and nothing is on its way. */
+export interface Later {
+  /** As performance.now() tells the time; Infinity: never. */
+  readonly at: number;
+  /** @param settings those that the caller's terminal is to get back */
+  readonly act: (settings: Uint8Array | undefined) => void;
+}
 
 /**
  * Connects berth's own standard descriptors with a container's terminal until its init has ended: raw mode, what is typed in,
@@ -24,14 +34,14 @@ const SIGNALFD_SIGINFO = 128;
  * @param init pidfd of the container's init
  * @param notify passes on what the container says to systemd, meanwhile
  */
-export function relayTerminal(master: number, init: number, notify?: NotifyProxy): void {
+export function relayTerminal(master: number, init: number, later: Later, notify?: NotifyProxy): void {
   const settings = terminalSettings(STDIN);
   const changes = windowChanges();
   try {
     if (settings !== undefined) setTerminalSettings(STDIN, rawSettings(settings));
     copyWindowSize(STDIN, master);
     setNonBlocking(master);
-    relay(master, init, changes, notify);
+    relay(master, init, changes, { ...later, act: () => later.act(settings) }, notify);
   } finally {
     if (settings !== undefined) setTerminalSettings(STDIN, settings);
     close(changes);
@@ -39,18 +49,34 @@ export function relayTerminal(master: number, init: number, notify?: NotifyProxy
   }
 }
 
-function relay(master: number, init: number, changes: number, notify: NotifyProxy | undefined): void {
+function relay(
+  master: number,
+  init: number,
+  changes: number,
+  { at, act }: Later,
+  notify: NotifyProxy | undefined,
+): void {
   let typed = new Uint8Array(0);
   let reading = true;
+  let left = Number.isFinite(at) ? at - performance.now() : undefined;
   for (;;) {
+    if (left !== undefined) left = at - performance.now();
+    // What was typed and not taken yet could not be handed over.
+    if (left !== undefined && left <= 0 && typed.length === 0) {
+      act(undefined);
+      left = undefined;
+    }
     const waitsForInput = reading && typed.length === 0;
-    const [input = 0, terminal = 0, ended = 0, resized = 0, said = 0] = poll([
-      { fd: waitsForInput ? STDIN : -1, events: POLLIN },
-      { fd: master, events: POLLIN | (typed.length > 0 ? POLLOUT : 0) },
-      { fd: init, events: POLLIN },
-      { fd: changes, events: POLLIN },
-      { fd: notify?.socket ?? -1, events: POLLIN },
-    ]);
+    const [input = 0, terminal = 0, ended = 0, resized = 0, said = 0] = poll(
+      [
+        { fd: waitsForInput ? STDIN : -1, events: POLLIN },
+        { fd: master, events: POLLIN | (typed.length > 0 ? POLLOUT : 0) },
+        { fd: init, events: POLLIN },
+        { fd: changes, events: POLLIN },
+        { fd: notify?.socket ?? -1, events: POLLIN },
+      ],
+      left === undefined ? undefined : Math.max(left, LEAST),
+    );
     if (said !== 0) notify?.forward();
     if (resized !== 0) {
       readSome(changes, SIGNALFD_SIGINFO);

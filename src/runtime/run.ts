@@ -2,14 +2,14 @@ import { messageOf } from "../errors.ts";
 import { PR_SET_CHILD_SUBREAPER } from "../linux/constants.ts";
 import { check } from "../linux/errno.ts";
 import { syscall } from "../linux/native.ts";
-import { exitStatus, forwardSignals, waitAny, waitPidfd } from "../linux/process.ts";
+import { waitPidfd } from "../linux/process.ts";
 import { copyWindowSize } from "../linux/terminal.ts";
 import { closeState } from "../state/store.ts";
 import { type Created, type CreateOptions, createContainer } from "./create.ts";
 import { remove } from "./delete.ts";
 import { awaitEnd, destroy, killAll } from "./destroy.ts";
+import { awaitProcess, passSignalsOn } from "./foreground.ts";
 import type { NotifyProxy } from "./notify.ts";
-import { relayTerminal } from "./relay.ts";
 import { notifyProxy, startContainer } from "./start.ts";
 
 const STDIN = 0;
@@ -21,6 +21,8 @@ export interface RunOptions extends CreateOptions {
   readonly keep: boolean;
   /** Leave orphans of the container to the next subreaper above. */
   readonly noSubreaper: boolean;
+  /** The arguments by which another berth deletes the container, should this one have made room for a smaller program by then. */
+  readonly deletion: readonly string[];
 }
 
 /**
@@ -41,7 +43,7 @@ export async function run(options: RunOptions): Promise<number> {
   const container = await createContainer(options, foreground);
   const { directory, record, spec, child } = container;
   // Before the program can run: a signal that ended berth now would leave it behind.
-  if (!options.detach) forwardSignals(child.pidfd, forwardedSignals());
+  if (!options.detach) passSignalsOn(child.pidfd);
   let notify: NotifyProxy | undefined;
   try {
     notify = await notifyProxy(directory);
@@ -56,40 +58,15 @@ export async function run(options: RunOptions): Promise<number> {
     return 0;
   }
 
-  if (master !== undefined) relayTerminal(master, child.pidfd, notify);
-  else notify?.forwardUntilEnd(child.pidfd);
-  const status = awaitInit(container);
+  const { pid, pidfd } = child;
+  const afterwards = options.keep ? undefined : options.deletion;
+  const status = awaitProcess({ pid, pidfd, master, reap: !record.ownPidNamespace, afterwards, notify });
   if (!options.keep) remove(options.root, options.id, { force: true, warn: options.warn });
   return status;
 }
 
-/**
- * The signals that a foreground `run` passes on: all but those that concern berth itself (SIGCHLD; SIGURG and SIGWINCH, which
- * are ignored by default), the unblockable, the faults of its own, SIGPWR, by which Bun's collector stops threads, and the
- * two that libc keeps for itself.
- */
-const NOT_FORWARDED: readonly number[] = [4, 5, 6, 7, 8, 9, 11, 17, 19, 23, 28, 30, 31, 32, 33];
-
-function forwardedSignals(): number[] {
-  const signals: number[] = [];
-  for (let signal = 1; signal <= 64; signal++) if (!NOT_FORWARDED.includes(signal)) signals.push(signal);
-  return signals;
-}
-
 function becomeSubreaper(): void {
   check(syscall("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "become a subreaper");
-}
-
-/** Waits for init, reaping whatever other children end before: orphans of a container that shares berth's pid namespace. */
-function awaitInit({ child, record }: Created): number {
-  if (record.ownPidNamespace) {
-    return exitStatus(waitPidfd(child.pidfd));
-  }
-  for (;;) {
-    const ended = waitAny(-1);
-    if (ended === undefined) return 0;
-    if (ended.pid === child.pid) return exitStatus(ended.exit);
-  }
 }
 
 /** Undoes a container that could not be started. */

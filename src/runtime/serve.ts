@@ -20,6 +20,7 @@ import type { ContainerRecord } from "../state/store.ts";
 import type { ContainerPlan } from "./compile.ts";
 import { describeFailure } from "./failure.ts";
 import { performOn, stepsForTimeOffsets } from "./init-actions.ts";
+import { DONE } from "./release.ts";
 import type { Special } from "./special.ts";
 import { hookState } from "./status.ts";
 
@@ -49,23 +50,17 @@ export function serveUntilReady(creation: Creation): void {
     if (message.length === 0) throw endedEarly(creation);
     const view = new DataView(message.buffer);
     const [first, second] = [view.getUint32(0, true), view.getUint32(4, true)];
-    if (first !== REQUEST) throw describeFailure(creation, first, second);
+    if (first !== REQUEST)
+      throw describeFailure({ ...creation, process: creation.spec.process }, first, second);
     const request = creation.plan.requests[second];
-    if (request === undefined)
+    if (request === undefined || request.kind === "executing")
       throw new BerthError("protocol", `init asked for request ${second}, which its Plan has not`);
     if (request.kind === "ready") return;
     writeAll(creation.sync, serve(creation, request), "answer init");
   }
 }
 
-/** Lets a ready init go on to wait for its start. */
-export function release(sync: number): void {
-  writeAll(sync, DONE, "answer init");
-}
-
-const DONE = Uint8Array.of(1);
-
-function serve(creation: Creation, request: Exclude<Request, { kind: "ready" }>): Uint8Array {
+function serve(creation: Creation, request: Exclude<Request, { kind: "ready" | "executing" }>): Uint8Array {
   const { spec, plan, child } = creation;
   const root = <T>(use: (fd: number) => T): T =>
     withDescriptor(pidfdGetfd(child.pidfd, plan.descriptors.rootfs), use);

@@ -2,6 +2,7 @@ import { BerthError } from "../errors.ts";
 import { acceptsSpec, KNOWN_KEYS } from "./accepts.gen.ts";
 import { failedChecks } from "./checks.ts";
 import type { Spec } from "./config.ts";
+import type { Process } from "./process.ts";
 import { dropNulls } from "./saved.ts";
 import { warnOfUnknown } from "./unknown.ts";
 import { warnOf } from "./warnings.ts";
@@ -26,16 +27,43 @@ export interface ParsedConfig {
  * loaded then and not before: it would cost a valid config.json a millisecond.
  */
 export async function parseConfig(text: string, file: string): Promise<ParsedConfig> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    const { describeJsonFault } = await import("./json-fault.ts");
-    const hint = "config.json is strict JSON: double quotes, no comments, no comma after the last item";
-    throw new BerthError("invalid-config", describeJsonFault(text, file), { hint, cause });
-  }
+  const value = await parseJson(text, file);
   // Many have none, and to look at every property takes longer than to search the text.
   if (text.includes("null")) dropNulls(value);
+  return check(value, text, file);
+}
+
+/** A process.json that is valid, and what its author should be told about it. */
+export interface ParsedProcess {
+  readonly process: Process;
+  readonly warnings: string[];
+}
+
+/**
+ * As {@link parseConfig}, for the text of a process.json, which is what config.json has as `process`. Paths in messages are
+ * those of config.json.
+ */
+export async function parseProcess(text: string, file: string): Promise<ParsedProcess> {
+  const process = await parseJson(text, file);
+  dropNulls(process);
+  const config = { ociVersion: "1.0.0", root: { path: "/" }, linux: { namespaces: [] }, process };
+  const { spec, warnings } = await check(config, text, file);
+  if (spec.process === undefined)
+    throw new BerthError("invalid-config", `${file}: there is no process in it`);
+  return { process: spec.process, warnings };
+}
+
+async function parseJson(text: string, file: string): Promise<unknown> {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const { describeJsonFault } = await import("./json-fault.ts");
+    const hint = "the file is strict JSON: double quotes, no comments, no comma after the last item";
+    throw new BerthError("invalid-config", describeJsonFault(text, file), { hint, cause });
+  }
+}
+
+async function check(value: unknown, text: string, file: string): Promise<ParsedConfig> {
   // In valid JSON a NUL can only be written as an escape, so one search of the text stands for all strings.
   if (!text.includes("\\u0000") && acceptsSpec(value) && failedChecks(value, []).length === 0) {
     return { spec: value, warnings: warningsOf(value) };

@@ -37,6 +37,8 @@ export interface ContainerRecord {
   readonly cgroup: { readonly mount: string; readonly path: string } | null;
   /** It has a pid namespace of its own, so that its processes end with init. */
   readonly ownPidNamespace: boolean;
+  /** It has a session keyring of its own, which a process that joins it joins too. */
+  readonly ownKeyring: boolean;
   readonly annotations: Readonly<Record<string, string>>;
   /** Directories of resctrl that go with it, the innermost first. */
   readonly resctrl?: readonly string[];

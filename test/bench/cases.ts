@@ -105,6 +105,19 @@ const run: Case["prepare"] = (work, { name, command }, first) => {
     time(work, [...command, "--root", join(work, name), "run", "--bundle", bundle, newId()]).milliseconds;
 };
 
+/** A container that runs until it is killed; returns a command line of the contestant up to `exec`'s own options. */
+function execOf(work: string, contestant: Contestant, first: Contestant): string[] {
+  const id = newId();
+  const root = join(work, `root-${id}`);
+  const bundle = makeBundle(work, id, first, ["/bin/sleep", "1000000"]);
+  time(work, [...contestant.command, ...createArguments(work, root, bundle, id)]);
+  time(work, [...contestant.command, "--root", root, "start", id]);
+  return [...contestant.command, "--root", root, "exec"];
+}
+
+/** The id that {@link newId} gave last. */
+const lastId = () => `bench-${serial}`;
+
 export const cases: readonly Case[] = [
   {
     title: "/bin/true alone, the floor",
@@ -126,6 +139,22 @@ export const cases: readonly Case[] = [
     prepare: (work, contestant, first) => {
       const bundle = makeBundle(work, `live-${contestant.name}`, first);
       return () => live(work, contestant, join(work, contestant.name), bundle);
+    },
+  },
+  {
+    title: "exec true",
+    unit: "ms",
+    prepare: (work, contestant, first) => {
+      const command = [...execOf(work, contestant, first), lastId(), "/bin/true"];
+      return () => time(work, command).milliseconds;
+    },
+  },
+  {
+    title: "exec true, with a terminal",
+    unit: "ms",
+    prepare: (work, contestant, first) => {
+      const command = [...execOf(work, contestant, first), "--tty", lastId(), "/bin/true"];
+      return () => time(work, command, true).milliseconds;
     },
   },
   {

@@ -53,10 +53,15 @@ function withCgroups(work: string, contestant: Contestant): Contestant {
 }
 
 /**
- * A bundle of the default `spec` that runs /bin/true. All contestants get the same one, from the first of them; each has its own
+ * A bundle of the default `spec` that runs a program, by default /bin/true. All contestants get the same one, from the first of them; each has its own
  * copy, as only the cgroup's path must differ between containers that exist at the same time.
  */
-export function makeBundle(work: string, name: string, first: Contestant): string {
+export function makeBundle(
+  work: string,
+  name: string,
+  first: Contestant,
+  args: readonly string[] = ["/bin/true"],
+): string {
   const bundle = join(work, `bundle-${name}`);
   mkdirSync(bundle, { recursive: true });
   cpSync(join(project, "bundles/hello/rootfs"), join(bundle, "rootfs"), {
@@ -69,7 +74,7 @@ export function makeBundle(work: string, name: string, first: Contestant): strin
   if (spec.process === undefined) throw new Error("the default spec has no process");
   spec.ociVersion = "1.0.2"; // crun 1.8 refuses newer ones
   spec.process.terminal = false;
-  spec.process.args = ["/bin/true"];
+  spec.process.args = [...args];
   spec.linux.cgroupsPath = `${cgroupParent}/${name}`;
   writeFileSync(file, JSON.stringify(spec, null, 2));
   return bundle;

@@ -10,13 +10,18 @@ export interface Sample {
   readonly peak: number;
 }
 
-/** Runs a command from start to end. Throws with its stderr if it fails. */
-export function time(work: string, command: readonly string[]): Sample {
+/**
+ * Runs a command from start to end. Throws with its stderr if it fails.
+ * @param onTerminal gives it a terminal
+ */
+export function time(work: string, command: readonly string[], onTerminal = false): Sample {
   const result = join(work, "stopwatch");
   const log = join(work, "stderr");
   const stderr = openSync(log, "w");
   // Not a pipe: a container that is created keeps it open.
-  Bun.spawnSync([stopwatch, result, ...command], { stdio: ["ignore", "ignore", stderr] });
+  Bun.spawnSync([stopwatch, ...(onTerminal ? ["-t"] : []), result, ...command], {
+    stdio: ["ignore", "ignore", stderr],
+  });
   closeSync(stderr);
   const [nanoseconds, peak, status] = readFileSync(result, "utf8").split(" ").map(Number);
   if (nanoseconds === undefined || peak === undefined || status !== 0) {

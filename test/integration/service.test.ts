@@ -188,9 +188,11 @@ describe("NOTIFY_SOCKET", () => {
     expect(error).toContain(`NOTIFY_SOCKET "${env.NOTIFY_SOCKET}": connect: no such file or directory`);
     await withManager(async (manager) => {
       const waiting = speaking(["@/go", "READY=1"]);
-      const run = serve(manager, ["run", "--bundle", waiting.path, newId()]);
-      await until(() => existsSync(join(waiting.rootfs, "run/notify")), "it has its mounts");
-      await until(() => readdirSync(stateRoot).length > 0, "it is there");
+      const id = newId();
+      const run = serve(manager, ["run", "--bundle", waiting.path, id]);
+      // It has connected to the manager before.
+      const socket = join(stateRoot, id, "notify/notify.sock");
+      await until(() => existsSync(socket), "the container can speak");
       manager.close();
       writeFileSync(join(waiting.rootfs, "go"), "");
       expect(await run.ended).toBe(0);

@@ -21,7 +21,7 @@ import { EACCES, EINVAL, ENOENT, ENOSYS, ENOTDIR, EPERM, EROFS } from "../../src
 import { slot } from "../../src/plan/build.ts";
 import { createRequests, descriptors } from "../../src/plan/protocol.ts";
 import type { Call, Step } from "../../src/plan/step.ts";
-import { cwdSteps } from "../../src/process/cwd.ts";
+import { cwdSteps, makeCwdSteps } from "../../src/process/cwd.ts";
 import { execSteps, findSteps, homeSteps, lacksHome, planExecutable } from "../../src/process/exec.ts";
 import { capabilityMask, identitySteps } from "../../src/process/identity.ts";
 import { ownLimitSteps, rlimitSteps } from "../../src/process/limits.ts";
@@ -304,7 +304,8 @@ describe("session", () => {
 
 describe("cwd", () => {
   const requests = createRequests(fds.sync);
-  const { make, beforeUser, afterUser } = cwdSteps("/srv/app", fds, requests);
+  const make = makeCwdSteps("/srv/app", fds, requests);
+  const { beforeUser, afterUser } = cwdSteps("/srv/app");
 
   test("is looked for inside the rootfs, and made by the runtime when it is missing", () => {
     expect(callNames(make)).toEqual(["openat2", "close", "write", "read"]);
