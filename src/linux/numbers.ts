@@ -63,6 +63,7 @@ const NUMBERS = {
   recvmsg: [47, 212],
   renameat2: [316, 276],
   rt_sigprocmask: [14, 135],
+  sched_setaffinity: [203, 122],
   sched_setattr: [314, 274],
   sendfile: [40, 71],
   sendmsg: [46, 211],

@@ -152,6 +152,7 @@ const SIGNATURES: Readonly<Partial<Record<SyscallName, readonly Parameter[]>>> =
   ],
   read: [FD, BUFFER, SIZE],
   readlinkat: [DIRFD, PATH, BUFFER, SIZE],
+  sched_setaffinity: [["pid", "number"], SIZE, ["cpus", "address"]],
   sched_setattr: [
     ["pid", "number"],
     ["attributes", "address"],

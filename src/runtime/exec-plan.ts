@@ -17,6 +17,7 @@ import { nullSteps, type Stdio } from "../process/stdio.ts";
 import { joinedTerminalSteps } from "../process/terminal.ts";
 import type { Spec } from "../spec/config.ts";
 import type { Process } from "../spec/process.ts";
+import type { SpecialExec } from "./exec-special.ts";
 
 /** What the Plan of a process that joins a container depends on beside the process and the container's config.json. */
 export interface ExecContext {
@@ -28,6 +29,7 @@ export interface ExecContext {
   readonly stdio: readonly Stdio[];
   readonly callerLimit: CallerLimit | undefined;
   readonly descriptors: Descriptors;
+  readonly special?: SpecialExec | undefined;
 }
 
 /** The Plan of a process that joins a container, and what it will ask for. */
@@ -53,13 +55,16 @@ export function compileExec(
   const uid = process.user?.uid ?? 0;
   const steps = [
     ...joinSteps(spec, context),
+    ...(context.special?.first ?? []),
     ...secludeSteps(true),
     sessionStep(),
+    ...(context.ownKeyring ? (context.special?.beforeKeyring ?? []) : []),
     ...(context.ownKeyring ? keyringSteps(context.id, userNamespace) : []),
     ...(process.terminal === true
       ? joinedTerminalSteps(process, fds, requests)
       : nullSteps(context.stdio, fds, true)),
     ...personalitySteps(spec.linux.personality),
+    ...(context.special?.beforeUser ?? []),
     ...becomeSteps(process, executable, {
       stdio: context.stdio,
       callerLimit: context.callerLimit,

@@ -32,6 +32,7 @@ import {
 } from "./exec-container.ts";
 import { compileExec, type ExecPlan } from "./exec-plan.ts";
 import { type FailedStep, serveUntilExecuted } from "./exec-serve.ts";
+import type { SpecialExec } from "./exec-special.ts";
 import { passSignalsOn } from "./foreground.ts";
 import { performOn, stepsBeforeStart } from "./init-actions.ts";
 import { release } from "./release.ts";
@@ -49,6 +50,8 @@ export interface Joining {
   readonly fds: Descriptors;
   readonly console: ConsoleReceiver | undefined;
   readonly pidfdReceiver: number | undefined;
+  /** What few processes need; undefined: this one needs none of it. */
+  readonly special: SpecialExec | undefined;
 }
 
 /**
@@ -94,7 +97,12 @@ function endedEarly(record: ContainerRecord, exit: Exit, cause: unknown): BerthE
   });
 }
 
-function spawnRequest({ place, fds }: Joining, sync: number, planFd: number, scope: Scope): SpawnRequest {
+function spawnRequest(
+  { place, fds, special }: Joining,
+  sync: number,
+  planFd: number,
+  scope: Scope,
+): SpawnRequest {
   const { pidfd, namespaces } = place;
   const type = namespaces & ~CLONE_NEWTIME;
   return {
@@ -109,6 +117,7 @@ function spawnRequest({ place, fds }: Joining, sync: number, planFd: number, sco
       { from: sync, to: fds.sync },
       { from: planFd, to: fds.plan },
       { from: place.root, to: fds.rootfs },
+      ...(special === undefined ? [] : [{ from: special.proc, to: fds.proc }]),
       ...((namespaces & CLONE_NEWTIME) === 0 ? [] : [{ from: pidfd, to: fds.time }]),
     ],
     closeFrom: fds.temporary,
@@ -126,7 +135,7 @@ function orFinish<T>(starting: Starting, act: () => T): T {
 }
 
 function compilePlan(
-  { container, place, process, executable, fds }: Joining,
+  { container, place, process, executable, fds, special }: Joining,
   planFd: number,
 ): { plan: ExecPlan; encoded: Encoded } {
   const plan = compileExec(container.spec, process, executable, {
@@ -136,6 +145,7 @@ function compilePlan(
     stdio: inspectStdio(),
     callerLimit: callerLimit(),
     descriptors: fds,
+    special,
   });
   const encoded = encode(plan.steps, fds.sync);
   seal(planFd, "berth-plan", encoded.bytes);

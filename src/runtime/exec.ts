@@ -6,7 +6,7 @@ import { type Executable, HOME_SIZE, lacksHome, planExecutable } from "../proces
 import { homeEntry, readContainerFile } from "../process/home.ts";
 import type { Spec } from "../spec/config.ts";
 import type { Process } from "../spec/process.ts";
-import { refuseUnsupported } from "../spec/refused.ts";
+import { asksForSpecialExec } from "../spec/special.ts";
 import { preserve } from "./caller.ts";
 import { type ConsoleReceiver, checkTerminal, connectConsole, connectTo } from "./console.ts";
 import { type Container, findContainer, openPlace, type Place } from "./exec-container.ts";
@@ -52,7 +52,11 @@ export async function exec(options: ExecOptions): Promise<number> {
       // Before the program runs: its first look at the size is the right one.
       copyWindowSize(STDIN, fd);
     };
-    const joining = prepare(options, container, place, process, foreground, scope);
+    const prepared = prepare(options, container, place, process, foreground, scope);
+    const special = asksForSpecialExec(process)
+      ? (await import("./exec-special.ts")).prepareExec(process, prepared.fds, scope)
+      : undefined;
+    const joining = { ...prepared, special };
     const { pid, pidfd } = await start(joining, scope);
     if (options.detach) return 0;
     return awaitProcess({ pid, pidfd, master, reap: false, afterwards: undefined });
@@ -79,9 +83,8 @@ function prepare(
   process: Process,
   foreground: ConsoleReceiver,
   scope: Scope,
-): Joining {
+): Omit<Joining, "special"> {
   const { detach, pidFile, consoleSocket, pidfdSocket, preserveFds, cgroup } = options;
-  refuseUnsupported({ ociVersion: "", root: { path: "" }, linux: { namespaces: [] }, process });
   const executable = withHome(planExecutable(process), process, place.root);
   checkTerminal(process, consoleSocket, !detach);
   preserve(preserveFds);

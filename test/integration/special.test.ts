@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { isAppArmorEnabled, isSelinuxEnabled } from "../../src/linux/security.ts";
 import { berth, type Config, makeBundle, namespaceOf, newId, runScript, waitUntil } from "../bundle.ts";
-import { createContainer, forever, refuse, script, stateOf, succeed } from "../container.ts";
+import { createContainer, forever, refuse, script, startContainer, stateOf, succeed } from "../container.ts";
 
 /* linux.memoryPolicy, linux.netDevices, and what this host lacks: labels of security modules, resctrl. */
 
@@ -230,6 +230,45 @@ test("process.execCPUAffinity does not concern the container's first process", (
   });
   expect(stdout).toBe(/^Cpus_allowed:.*\n/m.exec(readFileSync("/proc/self/status", "utf8"))?.[0]);
 });
+
+describe("process.execCPUAffinity of a process that joins a container", () => {
+  const cpus = (affinity: object) => {
+    const { id } = startContainer(forever, (config) => {
+      config.process.execCPUAffinity = affinity;
+    });
+    const { stdout, stderr } = berth(["exec", id, "grep", "Cpus_allowed_list", "/proc/self/status"]);
+    succeed(["delete", "--force", id]);
+    expect(stderr).toBe("");
+    return stdout;
+  };
+
+  test("is its own", () => {
+    expect(cpus({ final: "0" })).toBe("Cpus_allowed_list:\t0\n");
+    expect(cpus({ initial: "0" })).toBe("Cpus_allowed_list:\t0\n");
+    expect(cpus({ initial: "0", final: "1" })).toBe("Cpus_allowed_list:\t1\n");
+  });
+
+  test("that no CPU of this machine has is an error", () => {
+    const { id } = startContainer(forever, (config) => {
+      config.process.execCPUAffinity = { final: "900" };
+    });
+    const { status, stderr } = berth(["exec", id, "true"]);
+    succeed(["delete", "--force", id]);
+    expect(status).toBe(255);
+    expect(stderr).toContain("process.execCPUAffinity.final: run on CPUs 900: invalid argument\nhint: ");
+  });
+});
+
+test.runIf(!isAppArmorEnabled())(
+  "a label that exec asks for, and that this host cannot give, is an error",
+  () => {
+    const { id } = startContainer(forever);
+    const { status, stderr } = berth(["exec", "--apparmor", "box", id, "true"]);
+    succeed(["delete", "--force", id]);
+    expect(status).toBe(255);
+    expect(stderr).toContain('process.apparmorProfile "box": AppArmor is not enabled on this host');
+  },
+);
 
 test("state and delete know such a container as any other", () => {
   const { id } = createContainer(script("sleep 1000"), (config) => {

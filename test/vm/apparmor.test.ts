@@ -2,8 +2,8 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { isAppArmorEnabled } from "../../src/linux/security.ts";
-import { type Config, directory, makeBundle, newId, runScript } from "../bundle.ts";
-import { refuse } from "../container.ts";
+import { berth, type Config, directory, makeBundle, newId, runScript } from "../bundle.ts";
+import { forever, refuse, startContainer, succeed } from "../container.ts";
 
 /* process.apparmorProfile on a kernel that has AppArmor. */
 
@@ -23,7 +23,7 @@ profile "berth test" flags=(attach_disconnected) {
 const securityfs = "/sys/kernel/security";
 let mounted = false;
 
-function succeed(...command: string[]): void {
+function must(...command: string[]): void {
   const { exitCode, stderr } = Bun.spawnSync(command);
   expect([command.join(" "), exitCode, stderr.toString()]).toEqual([command.join(" "), 0, ""]);
 }
@@ -31,17 +31,17 @@ function succeed(...command: string[]): void {
 beforeAll(() => {
   expect(isAppArmorEnabled()).toBe(true);
   if (!existsSync(`${securityfs}/apparmor`)) {
-    succeed("mount", "-t", "securityfs", "securityfs", securityfs);
+    must("mount", "-t", "securityfs", "securityfs", securityfs);
     mounted = true;
   }
   const file = join(directory, "profile");
   writeFileSync(file, PROFILE);
-  succeed("apparmor_parser", "--replace", "--skip-cache", file);
+  must("apparmor_parser", "--replace", "--skip-cache", file);
 });
 
 afterAll(() => {
-  succeed("apparmor_parser", "--remove", join(directory, "profile"));
-  if (mounted) succeed("umount", securityfs);
+  must("apparmor_parser", "--remove", join(directory, "profile"));
+  if (mounted) must("umount", securityfs);
 });
 
 const confined =
@@ -74,13 +74,23 @@ test("in a user namespace", () => {
   expect(stdout).toBe("berth test (enforce)\n");
 });
 
+test("of a process that joins: the container's own, or another", () => {
+  const { id } = startContainer(forever, confined(true));
+  const current = (...options: string[]) =>
+    berth(["exec", ...options, id, "cat", "/proc/self/attr/current"]).stdout;
+  expect(current()).toBe("berth test (enforce)\n");
+  expect(current("--apparmor", "unconfined")).toBe("unconfined\n");
+  expect(berth(["exec", "--apparmor", "no such", id, "true"]).stderr).toContain("no such profile is loaded");
+  succeed(["delete", "--force", id]);
+});
+
 test("that is not loaded is an error before anything is made, and also where securityfs cannot tell", () => {
   const bundle = makeBundle(confined(true, "no such profile"));
   const error = refuse(["create", "--bundle", bundle.path, newId()]);
   expect(error).toContain(
     'process.apparmorProfile "no such profile": `/proc/self/attr/apparmor/exec`: no such',
   );
-  succeed("umount", securityfs);
+  must("umount", securityfs);
   try {
     const late = refuse(["create", "--bundle", bundle.path, newId()]);
     expect(late).toContain(
@@ -88,6 +98,6 @@ test("that is not loaded is an error before anything is made, and also where sec
     );
     expect(late).toContain("hint: load it");
   } finally {
-    succeed("mount", "-t", "securityfs", "securityfs", securityfs);
+    must("mount", "-t", "securityfs", "securityfs", securityfs);
   }
 });
