@@ -1,3 +1,4 @@
+import { joinV1 } from "../cgroups/v1/join.ts";
 import { BerthError, hasCode } from "../errors.ts";
 import { CLONE_NEWTIME, CLONE_NEWUSER, SIGKILL } from "../linux/constants.ts";
 import { type Scope, writeAtomically } from "../linux/file.ts";
@@ -177,6 +178,7 @@ function execute(
   child: Spawned,
   sync: number,
 ): FailedStep | undefined {
+  if (container.record.v1 !== undefined) joinV1(container.record.v1, child.pid);
   performOn(child.pid, stepsBeforeStart({ ...container.spec, process }));
   // Before the program can run: a signal that ended berth now would leave it behind.
   if (!detach) passSignalsOn(child.pidfd);

@@ -28,8 +28,8 @@ export function features() {
       namespaces: Object.keys(NAMESPACE_FLAGS).sort(),
       capabilities: Object.keys(CAPABILITIES),
       cgroup: {
-        // Device rules, freezing and killing go by cgroup2, which a hybrid host has beside its v1 controllers.
-        v1: false,
+        // Of a hybrid host: beside its v1 controllers it has cgroup2, by which device rules, freezing and killing go.
+        v1: true,
         v2: true,
         systemd: false,
         systemdUser: false,

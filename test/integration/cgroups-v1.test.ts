@@ -58,6 +58,19 @@ if (hierarchies.length === 0) {
       expect(paths.filter((directory) => existsSync(directory))).toEqual([]);
     });
 
+    test("a process that joins the container is in all of them too", () => {
+      withLimits({}, (_path, pid) => {
+        const id = JSON.parse(succeed(["list", "--format", "json"])).find(
+          (one: { pid: number }) => one.pid === pid,
+        ).id;
+        succeed(["start", id]);
+        const own = readFileSync(`/proc/${pid}/cgroup`, "utf8");
+        expect(succeed(["exec", id, "cat", "/proc/self/cgroup"]).match(/:\/$/gm)).toHaveLength(
+          own.trim().split("\n").length,
+        );
+      });
+    });
+
     test("the container sees its cgroups as the root of each hierarchy", () => {
       const { stdout } = runScript("cut -d: -f3 /proc/self/cgroup | sort -u");
       expect(stdout).toBe("/\n");

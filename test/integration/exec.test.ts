@@ -613,6 +613,7 @@ describe("a container that", () => {
       if (controllers[0] !== "") {
         writeFileSync(join(own, "cgroup.subtree_control"), `+${controllers[0]}`);
         expect(succeed(member)).toBe("0::/init\n");
+        writeFileSync(join(own, "cgroup.subtree_control"), `-${controllers[0]}`);
       } else expect(succeed(member)).toBe("0::/\n");
       writeFileSync(join(own, "cgroup.procs"), String(container.pid));
       rmdirSync(join(own, "init"));
