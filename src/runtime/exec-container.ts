@@ -1,8 +1,9 @@
 import { cgroupOfInit, subCgroup, tryOpenCgroup } from "../cgroups/join.ts";
 import { BerthError, hasCode } from "../errors.ts";
 import { O_DIRECTORY, O_PATH } from "../linux/constants.ts";
+import { check, ESRCH } from "../linux/errno.ts";
 import { open, type Scope } from "../linux/file.ts";
-import { openProcess, processStat, sleep, tryPidfdSignal } from "../linux/process.ts";
+import { processStat, sleep, tryPidfdOpen, tryPidfdSignal } from "../linux/process.ts";
 import { differingNamespaces } from "../namespaces/differing.ts";
 import type { Spec } from "../spec/config.ts";
 import { savedSpec } from "../spec/saved.ts";
@@ -13,6 +14,8 @@ import { statusOf } from "./status.ts";
 export interface Container {
   readonly record: ContainerRecord;
   readonly spec: Spec;
+  /** Of its init. */
+  readonly pidfd: number;
 }
 
 /**
@@ -20,19 +23,23 @@ export interface Container {
  * to no other.
  * @throws BerthError "container-status" unless it is created or running, or paused and that is to be ignored
  */
-export function findContainer(root: string, id: string, ignorePaused: boolean): Container {
+export function findContainer(root: string, id: string, ignorePaused: boolean, scope: Scope): Container {
   const directory = findState(root, id);
   try {
     const record = readRecord(directory);
+    // First, so that the pidfd is that of the process whose start time the status rests on.
+    const pidfd = record === undefined || record.pid === 0 ? -ESRCH : tryPidfdOpen(record.pid);
+    if (pidfd >= 0) scope.keep(pidfd);
     const status = statusOf(directory, record);
     if (record === undefined || status === "creating") {
       throw refusal(id, "cannot exec in a container that is still being created");
     }
-    if (status === "stopped") throw stopped(id);
+    if (status === "stopped" || pidfd === -ESRCH) throw stopped(id);
+    check(pidfd, `open process ${record.pid}`);
     if (status === "paused" && !ignorePaused) {
       throw refusal(id, "cannot exec in a paused container (use --ignore-paused to override)");
     }
-    return { record, spec: savedSpec(readConfig(directory)) };
+    return { record, spec: savedSpec(readConfig(directory)), pidfd };
   } finally {
     closeState(directory);
   }
@@ -49,8 +56,6 @@ export function stopped(id: string): BerthError {
 
 /** What a process needs in order to join a container. */
 export interface Place {
-  /** Of the container's init. */
-  readonly pidfd: number;
   /** O_PATH descriptor of init's root directory. */
   readonly root: number;
   /** CLONE_NEW*: the namespaces that differ from berth's. */
@@ -64,16 +69,13 @@ export interface Place {
  * @param cgroup what `--cgroup` says
  * @throws BerthError "container-status" when the container has ended meanwhile
  */
-export function openPlace({ record }: Container, cgroup: readonly string[], scope: Scope): Place {
-  const pidfd = openProcess(record.pid, record.startTime);
-  if (pidfd === undefined) throw stopped(record.id);
-  scope.keep(pidfd);
+export function openPlace({ record, pidfd }: Container, cgroup: readonly string[], scope: Scope): Place {
   return whileAlive(record, pidfd, () => {
     const root = scope.keep(open(`/proc/${record.pid}/root`, O_PATH | O_DIRECTORY));
     const namespaces = differingNamespaces(record.pid);
     const directory = openCgroup(record, cgroup);
     if (directory !== undefined) scope.keep(directory);
-    return { pidfd, root, namespaces, cgroup: directory };
+    return { root, namespaces, cgroup: directory };
   });
 }
 

@@ -17,7 +17,8 @@ import {
 } from "../linux/spawn.ts";
 import { type Encoded, encode } from "../plan/encode.ts";
 import type { Descriptors } from "../plan/protocol.ts";
-import type { Executable } from "../process/exec.ts";
+import { type Executable, HOME_SIZE, lacksHome, planExecutable } from "../process/exec.ts";
+import { homeEntry } from "../process/home.ts";
 import { callerLimit } from "../process/limits.ts";
 import { inspectStdio } from "../process/stdio.ts";
 import type { Process } from "../spec/process.ts";
@@ -47,7 +48,6 @@ export interface Joining {
   readonly container: Container;
   readonly place: Place;
   readonly process: Process;
-  readonly executable: Executable;
   readonly fds: Descriptors;
   readonly console: ConsoleReceiver | undefined;
   readonly pidfdReceiver: number | undefined;
@@ -70,15 +70,17 @@ export async function start(joining: Joining, scope: Scope): Promise<Spawned> {
   const child = finish(joining, request, starting, scope);
   scope.keep(child.pidfd);
   scope.drop(syncOfChild);
+  let failed: FailedStep | undefined;
   try {
-    const failed = execute(joining, plan, child, sync);
-    if (failed !== undefined) throw await describe(joining, encoded, child, failed);
+    failed = execute(joining, plan, child, sync);
   } catch (error) {
     const ended = awaitReadable(child.pidfd, patienceFor(error));
     const exit = end(child);
     throw ended ? endedEarly(container.record, exit, error) : error;
   }
   try {
+    // A process whose step failed waits to be looked at, and has not ended.
+    if (failed !== undefined) throw await describe(joining, encoded, child, failed);
     announce(joining, child);
   } catch (error) {
     end(child);
@@ -99,12 +101,13 @@ function endedEarly(record: ContainerRecord, exit: Exit, cause: unknown): BerthE
 }
 
 function spawnRequest(
-  { place, fds, special }: Joining,
+  { container, place, fds, special }: Joining,
   sync: number,
   planFd: number,
   scope: Scope,
 ): SpawnRequest {
-  const { pidfd, namespaces } = place;
+  const { pidfd } = container;
+  const { namespaces } = place;
   const type = namespaces & ~CLONE_NEWTIME;
   return {
     create: 0,
@@ -136,9 +139,10 @@ function orFinish<T>(starting: Starting, act: () => T): T {
 }
 
 function compilePlan(
-  { container, place, process, executable, fds, special }: Joining,
+  { container, place, process, fds, special }: Joining,
   planFd: number,
 ): { plan: ExecPlan; encoded: Encoded } {
+  const executable = withHome(planExecutable(process), process, place.root);
   const plan = compileExec(container.spec, process, executable, {
     id: container.record.id,
     namespaces: place.namespaces,
@@ -151,6 +155,13 @@ function compilePlan(
   const encoded = encode(plan.steps, fds.sync);
   seal(planFd, "berth-plan", encoded.bytes);
   return { plan, encoded };
+}
+
+/** With HOME from the container's /etc/passwd, if the environment gives none. */
+function withHome(executable: Executable, { user }: Process, root: number): Executable {
+  if (!lacksHome(executable)) return executable;
+  const env = executable.env.filter((entry) => !entry.startsWith("HOME="));
+  return { ...executable, env: [...env, homeEntry(root, user?.uid ?? 0, HOME_SIZE)] };
 }
 
 /** Waits until the process is there. */

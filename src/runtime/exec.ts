@@ -2,8 +2,7 @@ import { readText, type Scope, scopedAsync } from "../linux/file.ts";
 import { copyWindowSize } from "../linux/terminal.ts";
 import { descriptors } from "../plan/protocol.ts";
 import type { ReadFile } from "../process/accounts.ts";
-import { type Executable, HOME_SIZE, lacksHome, planExecutable } from "../process/exec.ts";
-import { homeEntry, readContainerFile } from "../process/home.ts";
+import { readContainerFile } from "../process/home.ts";
 import type { Spec } from "../spec/config.ts";
 import type { Process } from "../spec/process.ts";
 import { asksForSpecialExec } from "../spec/special.ts";
@@ -41,9 +40,9 @@ const STDIN = 0;
  * @throws BerthError when it cannot be executed; nothing of it is left then
  */
 export async function exec(options: ExecOptions): Promise<number> {
-  const container = findContainer(options.root, options.id, options.ignorePaused);
-  const processIn = await understand(options.process, options.warn);
   return scopedAsync(async (scope) => {
+    const container = findContainer(options.root, options.id, options.ignorePaused, scope);
+    const processIn = await understand(options.process, options.warn);
     const place = openPlace(container, options.cgroup, scope);
     const process = processIn(container.spec, (path) => readContainerFile(place.root, path));
     let master: number | undefined;
@@ -85,7 +84,6 @@ function prepare(
   scope: Scope,
 ): Omit<Joining, "special"> {
   const { detach, pidFile, consoleSocket, pidfdSocket, preserveFds, cgroup } = options;
-  const executable = withHome(planExecutable(process), process, place.root);
   checkTerminal(process, consoleSocket, !detach);
   preserve(preserveFds);
   return {
@@ -95,17 +93,9 @@ function prepare(
     container,
     place,
     process,
-    executable,
     fds: descriptors(preserveFds),
     console: detach ? connectConsole(consoleSocket, scope) : foreground,
     pidfdReceiver:
       pidfdSocket === undefined ? undefined : scope.keep(connectTo("--pidfd-socket", pidfdSocket)),
   };
-}
-
-/** With HOME from the container's /etc/passwd, if the environment gives none. */
-function withHome(executable: Executable, { user }: Process, root: number): Executable {
-  if (!lacksHome(executable)) return executable;
-  const env = executable.env.filter((entry) => !entry.startsWith("HOME="));
-  return { ...executable, env: [...env, homeEntry(root, user?.uid ?? 0, HOME_SIZE)] };
 }
