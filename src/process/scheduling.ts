@@ -93,7 +93,7 @@ function schedulerStep(scheduler: Scheduler, pid: Slot): Step {
       what: `set ${policy}`,
       hints: {
         [EPERM]:
-          "this policy or nice value needs CAP_SYS_NICE; SCHED_DEADLINE also refuses a cpuset smaller than its root domain",
+          "this policy or nice value needs CAP_SYS_NICE; SCHED_DEADLINE also refuses a cpuset smaller than its root domain; on cgroup v1 SCHED_FIFO and SCHED_RR need linux.resources.cpu.realtimeRuntime",
         [EBUSY]: "the CPUs have not that much deadline bandwidth left",
         [EINVAL]:
           "the kernel does not take these values for this policy (SCHED_ISO is not implemented in it)",

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { cgroup2Mount, v1Binding } from "../../src/cgroups/hierarchy.ts";
+import { cgroup2Mount } from "../../src/cgroups/hierarchy.ts";
+import { v1Hierarchies } from "../../src/cgroups/v1/hierarchies.ts";
 import type { Resources } from "../../src/spec/resources.ts";
 import { berth, type Config, makeBundle, newId, runScript } from "../bundle.ts";
 import { createContainer, forever, refuse, succeed } from "../container.ts";
@@ -16,51 +17,66 @@ const inV2 = readFileSync(`${mount}/cgroup.controllers`, "utf8").trim().split(" 
 
 describe("a limit", () => {
   test.each<
-    [controller: string, v1: string, resources: Resources, path: string, file: string, value: string]
+    [
+      controller: string,
+      resources: Resources,
+      path: string,
+      v2: readonly [file: string, value: string],
+      v1: readonly [file: string, value: string] | undefined,
+    ]
   >([
-    ["memory", "memory", { memory: { limit: 2 ** 26 } }, "memory.limit", "memory.max", "67108864"],
     [
       "memory",
+      { memory: { limit: 2 ** 26 } },
+      "memory.limit",
+      ["memory.max", "67108864"],
+      ["memory.limit_in_bytes", "67108864"],
+    ],
+    [
       "memory",
       { memory: { reservation: 2 ** 26 } },
       "memory.reservation",
-      "memory.low",
-      "67108864",
+      ["memory.low", "67108864"],
+      ["memory.soft_limit_in_bytes", "67108864"],
     ],
-    ["cpu", "cpu", { cpu: { quota: 50_000 } }, "cpu.quota", "cpu.max", "50000 100000"],
-    ["cpu", "cpu", { cpu: { shares: 512 } }, "cpu.shares", "cpu.weight", "59"],
-    ["cpuset", "cpuset", { cpu: { cpus: "0" } }, "cpu.cpus", "cpuset.cpus", "0"],
-    ["pids", "pids", { pids: { limit: 100 } }, "pids.limit", "pids.max", "100"],
     [
-      "hugetlb",
+      "cpu",
+      { cpu: { quota: 50_000 } },
+      "cpu.quota",
+      ["cpu.max", "50000 100000"],
+      ["cpu.cfs_quota_us", "50000"],
+    ],
+    ["cpu", { cpu: { shares: 512 } }, "cpu.shares", ["cpu.weight", "59"], ["cpu.shares", "512"]],
+    ["cpuset", { cpu: { cpus: "0" } }, "cpu.cpus", ["cpuset.cpus", "0"], ["cpuset.cpus", "0"]],
+    ["pids", { pids: { limit: 100 } }, "pids.limit", ["pids.max", "100"], ["pids.max", "100"]],
+    [
       "hugetlb",
       { hugepageLimits: [{ pageSize: "2MB", limit: 0 }] },
       "hugepageLimits[0]",
-      "hugetlb.2MB.max",
-      "0",
+      ["hugetlb.2MB.max", "0"],
+      ["hugetlb.2MB.limit_in_bytes", "0"],
     ],
-    ["pids", "pids", { unified: { "pids.max": "9" } }, 'unified["pids.max"]', "pids.max", "9"],
-  ])(
-    "of %s is set, or refused by the name of its controller: %s %j",
-    (controller, v1, resources, path, file, value) => {
-      if (inV2.includes(controller)) {
-        const { id, bundle } = createContainer(forever, limits(resources));
-        expect(readFileSync(`${mount}${bundle.config.linux.cgroupsPath}/${file}`, "utf8").trim()).toBe(value);
-        succeed(["delete", "--force", id]);
-        return;
-      }
-      const bundle = makeBundle(limits(resources));
-      const message = refuse(["create", "--bundle", bundle.path, newId()]);
-      const where = v1Binding(v1);
-      expect(message).toContain(
-        where === undefined
-          ? `linux.resources.${path}: the controller "${controller}" is not available`
-          : `linux.resources.${path}: the host has the controller "${controller}" in cgroup v1, at "${where}"`,
-      );
-      // Nothing was made, not even the directory above.
-      expect(existsSync(mount + bundle.config.linux.cgroupsPath)).toBe(false);
-    },
-  );
+    ["pids", { unified: { "pids.max": "9" } }, 'unified["pids.max"]', ["pids.max", "9"], undefined],
+  ])("of %s is set, or refused by the name of its controller: %j", (controller, resources, path, v2, v1) => {
+    const onV1 = v1Hierarchies().find(({ controllers }) => controllers.includes(controller));
+    const there = inV2.includes(controller) ? [mount, ...v2] : onV1 && v1 ? [onV1.mount, ...v1] : undefined;
+    if (there !== undefined) {
+      const [point, file, value] = there;
+      const { id, bundle } = createContainer(forever, limits(resources));
+      expect(readFileSync(`${point}${bundle.config.linux.cgroupsPath}/${file}`, "utf8").trim()).toBe(value);
+      succeed(["delete", "--force", id]);
+      return;
+    }
+    const bundle = makeBundle(limits(resources));
+    const message = refuse(["create", "--bundle", bundle.path, newId()]);
+    expect(message).toContain(
+      onV1 === undefined
+        ? `linux.resources.${path}: the controller "${controller}" is not available`
+        : `linux.resources.${path}: the host has the controller "${controller}" on cgroup v1, at "${onV1.mount}"`,
+    );
+    // Nothing was made, not even the directory above.
+    expect(existsSync(mount + bundle.config.linux.cgroupsPath)).toBe(false);
+  });
 
   test("of a controller that no host has is refused, with those there are", () => {
     const { path } = makeBundle(limits({ unified: { "nonsense.max": "1" } }));
@@ -114,5 +130,10 @@ test("explain prints the writes", () => {
   const { path } = makeBundle(limits({ memory: { limit: 2 ** 26 }, blockIO: { weight: 500 } }));
   const text = succeed(["explain", path]);
   expect(text).toContain('write "67108864"');
-  expect(text).toContain('write "500", or "4950" to io.weight where that is missing');
+  const v1 = v1Hierarchies().some(({ controllers }) => controllers.includes("blkio"));
+  expect(text).toContain(
+    v1
+      ? 'write "500", or "500" to blkio.weight where that is missing'
+      : 'write "500", or "4950" to io.weight where that is missing',
+  );
 });

@@ -9,8 +9,9 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { v1Hierarchies } from "../../src/cgroups/v1/hierarchies.ts";
 import { CAPABILITIES } from "../../src/spec/capabilities.ts";
 import type { Process } from "../../src/spec/process.ts";
 import { berth, type Config, makeBundle, newId, runScript } from "../bundle.ts";
@@ -359,10 +360,21 @@ describe("scheduling", () => {
     expect(runThrough('echo 123 > /proc/self/oom_score_adj; exec "$@"', bundle).stdout).toBe("123\n");
   });
 
+  /** On cgroup v1 each cgroup on the way needs some real-time, and begins without. */
+  const allowRealTime = (config: Config) => {
+    const cpu = v1Hierarchies().find(({ controllers }) => controllers.includes("cpu"));
+    if (cpu === undefined || !existsSync(`${cpu.mount}/cpu.rt_runtime_us`)) return;
+    const above = `${cpu.mount}${dirname(config.linux.cgroupsPath ?? "")}`;
+    mkdirSync(above, { recursive: true });
+    writeFileSync(`${above}/cpu.rt_runtime_us`, "20000");
+    config.linux.resources = { ...config.linux.resources, cpu: { realtimeRuntime: 10_000 } };
+  };
+
   const scheduled = (scheduler: NonNullable<Process["scheduler"]>) =>
     inspectCreated(
       (config) => {
         config.process.scheduler = scheduler;
+        if (scheduler.policy === "SCHED_FIFO" || scheduler.policy === "SCHED_RR") allowRealTime(config);
       },
       (pid) => ({
         chrt: Bun.spawnSync(["chrt", "-p", String(pid)]).stdout.toString(),
