@@ -12,8 +12,8 @@ export const many = 1000;
 export interface Case {
   readonly title: string;
   readonly unit: "ms" | "MB";
-  /** Makes what the rounds need. `first` is who writes the default spec. */
-  readonly prepare: (work: string, contestant: Contestant, first: Contestant) => Round;
+  /** Makes what the rounds need. `first` is who writes the default spec. undefined: the contestant cannot take part. */
+  readonly prepare: (work: string, contestant: Contestant, first: Contestant) => Round | undefined;
 }
 
 let serial = 0;
@@ -105,18 +105,16 @@ const run: Case["prepare"] = (work, { name, command }, first) => {
     time(work, [...command, "--root", join(work, name), "run", "--bundle", bundle, newId()]).milliseconds;
 };
 
-/** A container that runs until it is killed; returns a command line of the contestant up to `exec`'s own options. */
-function execOf(work: string, contestant: Contestant, first: Contestant): string[] {
+/** A container that runs until it is killed: its id, and the command line of the contestant up to a command. */
+function startOne(work: string, contestant: Contestant, first: Contestant) {
   const id = newId();
   const root = join(work, `root-${id}`);
   const bundle = makeBundle(work, id, first, ["/bin/sleep", "1000000"]);
   time(work, [...contestant.command, ...createArguments(work, root, bundle, id)]);
-  time(work, [...contestant.command, "--root", root, "start", id]);
-  return [...contestant.command, "--root", root, "exec"];
+  const command = [...contestant.command, "--root", root];
+  time(work, [...command, "start", id]);
+  return { id, command };
 }
-
-/** The id that {@link newId} gave last. */
-const lastId = () => `bench-${serial}`;
 
 export const cases: readonly Case[] = [
   {
@@ -145,16 +143,48 @@ export const cases: readonly Case[] = [
     title: "exec true",
     unit: "ms",
     prepare: (work, contestant, first) => {
-      const command = [...execOf(work, contestant, first), lastId(), "/bin/true"];
-      return () => time(work, command).milliseconds;
+      const { id, command } = startOne(work, contestant, first);
+      return () => time(work, [...command, "exec", id, "/bin/true"]).milliseconds;
     },
   },
   {
     title: "exec true, with a terminal",
     unit: "ms",
     prepare: (work, contestant, first) => {
-      const command = [...execOf(work, contestant, first), "--tty", lastId(), "/bin/true"];
-      return () => time(work, command, true).milliseconds;
+      const { id, command } = startOne(work, contestant, first);
+      return () => time(work, [...command, "exec", "--tty", id, "/bin/true"], true).milliseconds;
+    },
+  },
+  {
+    // A signal that the program does not notice, so that it can be sent again.
+    title: "kill",
+    unit: "ms",
+    prepare: (work, contestant, first) => {
+      const { id, command } = startOne(work, contestant, first);
+      return () => time(work, [...command, "kill", id, "WINCH"]).milliseconds;
+    },
+  },
+  {
+    title: "pause + resume",
+    unit: "ms",
+    prepare: (work, contestant, first) => {
+      // Without a cgroup there is nothing to freeze.
+      if (contestant.note !== undefined) return undefined;
+      const { id, command } = startOne(work, contestant, first);
+      return () =>
+        time(work, [...command, "pause", id]).milliseconds +
+        time(work, [...command, "resume", id]).milliseconds;
+    },
+  },
+  {
+    title: "delete",
+    unit: "ms",
+    prepare: (work, contestant, first) => () => {
+      const { id, root } = createOne(work, contestant, first);
+      const pid = pidOf(work, id);
+      process.kill(pid, "SIGKILL");
+      while (isAlive(pid)) Bun.sleepSync(1);
+      return time(work, [...contestant.command, "--root", root, "delete", id]).milliseconds;
     },
   },
   {

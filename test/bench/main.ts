@@ -7,9 +7,9 @@ import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { cases } from "./cases.ts";
-import { findContestants } from "./contestants.ts";
+import { type Contestant, findContestants } from "./contestants.ts";
 import { enter, removeCgroups } from "./host.ts";
-import { takeTurns } from "./measure.ts";
+import { type Round, takeTurns } from "./measure.ts";
 import { plot } from "./plot.ts";
 import { summarize, table } from "./report.ts";
 
@@ -27,8 +27,12 @@ try {
     .filter(({ title }) => title.includes(values.only))
     .map((measured) => {
       process.stderr.write(`bench: ${measured.title}\n`);
-      const prepared = contestants.map((one) => [one.name, measured.prepare(work, one, first)] as const);
-      return summarize(measured, takeTurns(new Map(prepared), rounds));
+      const prepared = new Map<Contestant["name"], Round>();
+      for (const one of contestants) {
+        const round = measured.prepare(work, one, first);
+        if (round !== undefined) prepared.set(one.name, round);
+      }
+      return summarize(measured, takeTurns(prepared, rounds));
     });
 
   const os = /^PRETTY_NAME="(.*)"$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "Linux";
