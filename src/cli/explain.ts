@@ -28,7 +28,7 @@ export const command = defineCommand({
       noPivot: values["no-pivot"],
       noNewKeyring: values["no-new-keyring"],
       preserveFds: values["preserve-fds"],
-      cgroups: cgroupManager !== "disabled",
+      cgroups: cgroupManager,
       warn: (message) => log.write("warning", message),
     });
     print(values.format === "json" ? `${JSON.stringify(groups, null, 2)}\n` : groupsText(groups));

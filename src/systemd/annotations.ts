@@ -1,5 +1,5 @@
 import { BerthError, messageOf } from "../errors.ts";
-import type { Value, Variant } from "./message.ts";
+import type { Value, Variant } from "./marshal.ts";
 import { INFINITY, type Property } from "./property.ts";
 import { parseVariant } from "./variant-text.ts";
 

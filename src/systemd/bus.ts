@@ -4,7 +4,8 @@ import { EINTR, errnoText, systemError } from "../linux/errno.ts";
 import { close, tryRead, writeAll } from "../linux/file.ts";
 import { poll } from "../linux/process.ts";
 import { tryConnect } from "../linux/socket.ts";
-import { decodeMessage, ERROR, encodeMessage, type Message, METHOD_CALL, SIGNAL, type Value } from "./message.ts";
+import type { Value } from "./marshal.ts";
+import { decodeMessage, ERROR, encodeMessage, METHOD_CALL, type Message, SIGNAL } from "./message.ts";
 
 /*
  * A D-Bus connection, as much of one as it takes to talk to systemd: method calls and signals, one after the other.
@@ -94,7 +95,10 @@ class Connection implements Bus {
       }
       this.#answers.delete(serial);
       if (message.kind !== ERROR) return message;
-      throw new BerthError(String(message.fields.errorName), String(message.body[0] ?? message.fields.errorName));
+      throw new BerthError(
+        String(message.fields.errorName),
+        String(message.body[0] ?? message.fields.errorName),
+      );
     }
   }
 

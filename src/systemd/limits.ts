@@ -1,6 +1,9 @@
+import { weightOfShares } from "../cgroups/limits/cpu.ts";
+import { ioWeight } from "../cgroups/limits/io.ts";
+import { swapLimit } from "../cgroups/limits/memory.ts";
 import type { Resources } from "../spec/resources.ts";
 import { INFINITY, mergeProperties, type Property } from "./property.ts";
-import { cpuQuota, cpuWeight, ioWeight, limit, setOf } from "./scale.ts";
+import { cpuQuota, limit, setOf } from "./scale.ts";
 import { unifiedProperties } from "./unified.ts";
 
 /*
@@ -15,7 +18,6 @@ const AT = "linux.resources";
 /**
  * The properties for these resources, as far as systemd has any.
  * @param version of systemd: what came later is left to the cgroup files
- * @throws BerthError "invalid-config" for a value that no property can have
  */
 export function resourceProperties(resources: Resources, version: number): Property[] {
   const { cpu, memory, pids } = resources;
@@ -25,36 +27,30 @@ export function resourceProperties(resources: Resources, version: number): Prope
   };
   if (memory?.limit) add(231, "MemoryMax", "t", limit(memory.limit), "memory.limit");
   if (memory?.reservation) add(240, "MemoryLow", "t", limit(memory.reservation), "memory.reservation");
-  const swap = swapMax(memory?.limit, memory?.swap);
-  if (swap !== undefined) add(232, "MemorySwapMax", "t", swap, "memory.swap");
-  // To idle, systemd has a weight of 0.
+  const swap = swapLimit(memory ?? {});
+  if (swap !== undefined)
+    add(232, "MemorySwapMax", "t", limit(swap), memory?.swap ? "memory.swap" : "memory.limit");
+  // To idle, systemd has a weight of 0, and to no longer be idle it takes another.
   if (cpu?.idle === 1) add(252, "CPUWeight", "t", 0, "cpu.idle");
-  else if (cpu?.shares) add(232, "CPUWeight", "t", cpuWeight(cpu.shares), "cpu.shares");
+  else if (cpu?.idle === 0 && !cpu.shares) add(252, "CPUWeight", "t", INFINITY, "cpu.idle");
+  else if (cpu?.shares) add(232, "CPUWeight", "t", weightOfShares(cpu.shares), "cpu.shares");
   if (cpu?.quota || cpu?.period) {
     if (cpu.period) add(242, "CPUQuotaPeriodUSec", "t", cpu.period, "cpu.period");
     const quota = cpuQuota(cpu.quota, cpu.period);
     add(213, "CPUQuotaPerSecUSec", "t", quota, cpu.quota === undefined ? "cpu.period" : "cpu.quota");
   }
-  if (cpu?.cpus) add(244, "AllowedCPUs", "ay", setOf(cpu.cpus, `${AT}.cpu.cpus`), "cpu.cpus");
-  if (cpu?.mems) add(244, "AllowedMemoryNodes", "ay", setOf(cpu.mems, `${AT}.cpu.mems`), "cpu.mems");
+  const cpus = setOf(cpu?.cpus ?? "");
+  if (cpus !== undefined) add(244, "AllowedCPUs", "ay", cpus, "cpu.cpus");
+  const mems = setOf(cpu?.mems ?? "");
+  if (mems !== undefined) add(244, "AllowedMemoryNodes", "ay", mems, "cpu.mems");
   // systemd refuses 0 tasks, and a container with none could not begin: 1 is as strict.
-  if (pids?.limit !== undefined) add(227, "TasksMax", "t", limit(pids.limit === 0 ? 1 : pids.limit), "pids.limit");
+  if (pids?.limit !== undefined)
+    add(227, "TasksMax", "t", limit(pids.limit === 0 ? 1 : pids.limit), "pids.limit");
   return mergeProperties(
     properties,
     blockProperties(resources.blockIO, version),
     unifiedProperties(resources.unified ?? {}, version),
   );
-}
-
-/**
- * memory.swap counts memory and swap together, systemd as the kernel swap alone.
- * @returns undefined when it is not set, or does not make sense: that, writing memory.swap.max answers
- */
-function swapMax(memory: number | undefined, swap: number | undefined): bigint | undefined {
-  if (swap === undefined || swap === 0) return memory === -1 ? INFINITY : undefined;
-  if (swap < 0) return INFINITY;
-  if (memory === -1) return limit(swap);
-  return memory === undefined || memory === 0 || swap < memory ? undefined : limit(swap - memory);
 }
 
 const THROTTLES = {
@@ -64,7 +60,7 @@ const THROTTLES = {
   throttleWriteIOPSDevice: "IOWriteIOPSMax",
 } as const;
 
-/** I/O has had its properties since systemd 230. Rates of 0 lift a limit, which a new cgroup does not have. */
+/** I/O has had its properties since systemd 230. Rates of 0 lift a limit. */
 function blockProperties(block: Resources["blockIO"], version: number): Property[] {
   if (block === undefined || version < 230) return [];
   const properties: Property[] = [];
@@ -77,14 +73,9 @@ function blockProperties(block: Resources["blockIO"], version: number): Property
     add("IODeviceWeight", "a(st)", list, "weightDevice");
   }
   for (const [key, name] of Object.entries(THROTTLES) as [keyof typeof THROTTLES, string][]) {
-    const rates = (block[key] ?? []).filter(({ rate }) => rate > 0);
-    if (rates.length > 0)
-      add(
-        name,
-        "a(st)",
-        rates.map((entry) => [blockDevice(entry), limit(entry.rate)]),
-        key,
-      );
+    const rates = block[key] ?? [];
+    const list = rates.map((entry) => [blockDevice(entry), entry.rate === 0 ? INFINITY : limit(entry.rate)]);
+    if (list.length > 0) add(name, "a(st)", list, key);
   }
   return properties;
 }

@@ -1,10 +1,12 @@
 import { BerthError, hasCode, isBerthError } from "../errors.ts";
+import { SIGKILL } from "../linux/constants.ts";
 import { errnoText } from "../linux/errno.ts";
 import { effectiveIds } from "../linux/process.ts";
 import { isDirectory } from "../linux/status.ts";
 import { hostUser } from "./account.ts";
 import { type Bus, type MethodCall, tryBus } from "./bus.ts";
-import type { Message, Value, Variant } from "./message.ts";
+import type { Value, Variant } from "./marshal.ts";
+import type { Message } from "./message.ts";
 import type { ManagerKind } from "./unit.ts";
 
 /*
@@ -28,9 +30,13 @@ export interface Manager {
 export function connectManager(kind: ManagerKind): Manager {
   // sd_booted(3): the directory is there exactly when systemd is the init of this machine or container.
   if (!isDirectory("/run/systemd/system")) {
-    throw new BerthError("no-systemd", "systemd not running on this host, cannot use systemd cgroups manager", {
-      hint: "set the engine's cgroup manager to cgroupfs: for Podman --cgroup-manager cgroupfs, for Docker native.cgroupdriver=cgroupfs",
-    });
+    throw new BerthError(
+      "no-systemd",
+      "systemd not running on this host, cannot use systemd cgroups manager",
+      {
+        hint: "set the engine's cgroup manager to cgroupfs: for Podman --cgroup-manager cgroupfs, for Docker native.cgroupdriver=cgroupfs",
+      },
+    );
   }
   const tried: string[] = [];
   for (const { socket, direct } of socketsOf(kind)) {
@@ -134,8 +140,8 @@ function variantText({ body }: Message): string {
 /** The state of a unit ("active", "failed", man 1 systemctl), or undefined when there is none of that name. @throws BerthError */
 export function unitState({ bus, kind }: Manager, name: string): string | undefined {
   try {
-    const path = String(bus.call(managerCall("GetUnit", "s", [name])).body[0]);
-    return variantText(bus.call(propertyCall(path, `${SERVICE}.Unit`, "ActiveState")));
+    const path = unitObject({ bus, kind }, name);
+    return String(readProperty({ bus, kind }, path, "Unit", "ActiveState").value);
   } catch (error) {
     // It may also go away between the two questions.
     if (isNoUnit(error)) return undefined;
@@ -143,9 +149,32 @@ export function unitState({ bus, kind }: Manager, name: string): string | undefi
   }
 }
 
+/** The D-Bus object of a unit. @throws BerthError whose code is the name of the D-Bus error */
+export function unitObject({ bus }: Manager, name: string): string {
+  return String(bus.call(managerCall("GetUnit", "s", [name])).body[0]);
+}
+
+/** A property of a unit. @param of the interface that has it @throws BerthError whose code is the name of the D-Bus error */
+export function readProperty(
+  { bus }: Manager,
+  object: string,
+  of: "Unit" | "Scope" | "Slice",
+  name: string,
+): Variant {
+  return bus.call(propertyCall(object, `${SERVICE}.${of}`, name)).body[0] as Variant;
+}
+
+/** Changes properties of a unit until it ends. @param list "a(sv)" @throws BerthError whose code is the name of the D-Bus error */
+export function setProperties({ bus }: Manager, name: string, list: Value): void {
+  const runtime = true;
+  bus.call(managerCall("SetUnitProperties", "sba(sv)", [name, runtime, list]));
+}
+
 /** Whether systemd said that there is no such unit. */
 export function isNoUnit(error: unknown): boolean {
-  return hasCode(error, `${SERVICE}.NoSuchUnit`) || hasCode(error, "org.freedesktop.DBus.Error.UnknownObject");
+  return (
+    hasCode(error, `${SERVICE}.NoSuchUnit`) || hasCode(error, "org.freedesktop.DBus.Error.UnknownObject")
+  );
 }
 
 /** Whether systemd said that there is a unit of that name already. */
@@ -169,6 +198,15 @@ export function runJob({ bus }: Manager, member: string, signature: string, body
   return String(removed.body[3]);
 }
 
+/** Sends SIGKILL to all processes of a unit. Nothing to do when there is none. */
+export function killUnit({ bus }: Manager, name: string): void {
+  try {
+    bus.call(managerCall("KillUnit", "ssi", [name, "all", SIGKILL]));
+  } catch (error) {
+    if (!isBerthError(error)) throw error;
+  }
+}
+
 /** Lets systemd forget that a unit failed, and with that the unit. Nothing to do when it did not. */
 export function resetFailed({ bus }: Manager, name: string): void {
   try {
@@ -179,8 +217,10 @@ export function resetFailed({ bus }: Manager, name: string): void {
 }
 
 const REFUSALS: Readonly<Record<string, (kind: ManagerKind) => string>> = {
-  "org.freedesktop.DBus.Error.ServiceUnknown": () => "systemd is not on that bus: see DBUS_SESSION_BUS_ADDRESS",
-  "org.freedesktop.DBus.Error.NameHasNoOwner": () => "systemd is not on that bus: see DBUS_SESSION_BUS_ADDRESS",
+  "org.freedesktop.DBus.Error.ServiceUnknown": () =>
+    "systemd is not on that bus: see DBUS_SESSION_BUS_ADDRESS",
+  "org.freedesktop.DBus.Error.NameHasNoOwner": () =>
+    "systemd is not on that bus: see DBUS_SESSION_BUS_ADDRESS",
   "org.freedesktop.DBus.Error.AccessDenied": privilegeHint,
   "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired": privilegeHint,
 };

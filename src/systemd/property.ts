@@ -1,4 +1,4 @@
-import type { Value } from "./message.ts";
+import type { Value } from "./marshal.ts";
 
 /** A property of a unit, as StartTransientUnit takes it; man 5 org.freedesktop.systemd1. */
 export interface Property {
@@ -18,6 +18,17 @@ export function mergeProperties(...lists: readonly (readonly Property[])[]): Pro
   const merged = new Map<string, Property>();
   for (const list of lists) for (const property of list) merged.set(property.name, property);
   return [...merged.values()];
+}
+
+/** Properties as StartTransientUnit and SetUnitProperties take them: "a(sv)". */
+export function wire(properties: readonly Property[]): Value {
+  return properties.map(({ name, type, value }) => [name, { type, value }]);
+}
+
+/** The part of config.json that systemd does not like, if what it says names the property. */
+export function explained(message: string, properties: readonly Property[]): string | undefined {
+  const said = new Set(message.split(/[^A-Za-z0-9]+/));
+  return properties.find(({ name }) => said.has(name))?.configPath;
 }
 
 /** 'MemoryMax=67108864', for people. */

@@ -1,10 +1,9 @@
-import { BerthError } from "../errors.ts";
 import { INFINITY, type Property } from "./property.ts";
 import { cpuQuota, limit, setOf } from "./scale.ts";
 
 /*
  * linux.resources.unified as properties of a unit: names of cgroup v2 files with what is to be written there; cgroup-v2.rst.
- * A file that is not in the table has no property; it is written by itself.
+ * A file that is not in the table has no property, nor has a value that systemd cannot have: these are written to the file alone.
  */
 
 interface Row {
@@ -12,35 +11,25 @@ interface Row {
   readonly since: number;
   readonly name: string;
   readonly type: "t" | "ay";
-  /** Undefined: systemd cannot have this value. @throws BerthError "invalid-config" */
-  readonly parse: (text: string, path: string) => Property["value"] | undefined;
+  /** Undefined: systemd cannot have this value. */
+  readonly parse: (text: string) => Property["value"] | undefined;
 }
 
 const bytes = (since: number, name: string): Row => ({ since, name, type: "t", parse: numberOrMax });
-const set = (name: string): Row => ({
-  since: 244,
-  name,
-  type: "ay",
-  // Empty: those of the cgroup above.
-  parse: (text, path) => (text === "" ? undefined : setOf(text, path)),
-});
+const set = (name: string): Row => ({ since: 244, name, type: "ay", parse: setOf });
 
 const FILES: Readonly<Record<string, Row>> = {
   "cpu.weight": { since: 232, name: "CPUWeight", type: "t", parse: whole },
-  "cpu.idle": {
-    since: 252,
-    name: "CPUWeight",
-    type: "t",
-    parse: (text) => (text === "1" ? 0 : undefined),
-  },
+  // To idle, systemd has a weight of 0.
+  "cpu.idle": { since: 252, name: "CPUWeight", type: "t", parse: (text) => (text === "1" ? 0 : undefined) },
   "cpuset.cpus": set("AllowedCPUs"),
   "cpuset.mems": set("AllowedMemoryNodes"),
+  // "8:0 200" is for one device.
   "io.weight": {
     since: 230,
     name: "IOWeight",
     type: "t",
-    // "8:0 200" is for one device.
-    parse: (text, path) => (text.includes(":") ? undefined : whole(text.replace(/^default\s+/, ""), path)),
+    parse: (text) => whole(text.replace(/^default\s+/, "")),
   },
   "memory.min": bytes(240, "MemoryMin"),
   "memory.low": bytes(240, "MemoryLow"),
@@ -49,15 +38,10 @@ const FILES: Readonly<Record<string, Row>> = {
   "memory.swap.max": bytes(232, "MemorySwapMax"),
   "memory.zswap.max": bytes(253, "MemoryZSwapMax"),
   // systemd refuses 0.
-  "pids.max": {
-    since: 227,
-    name: "TasksMax",
-    type: "t",
-    parse: (text, path) => numberOrMax(text, path) || 1n,
-  },
+  "pids.max": { since: 227, name: "TasksMax", type: "t", parse: tasks },
 };
 
-/** The properties that the files of `unified` have. @throws BerthError "invalid-config" */
+/** The properties that the files of `unified` have. */
 export function unifiedProperties(unified: Readonly<Record<string, string>>, version: number): Property[] {
   const properties: Property[] = [];
   for (const [file, content] of Object.entries(unified)) {
@@ -67,7 +51,7 @@ export function unifiedProperties(unified: Readonly<Record<string, string>>, ver
     // Not of Object.prototype.
     const row = Object.hasOwn(FILES, file) ? FILES[file] : undefined;
     if (row === undefined || version < row.since) continue;
-    const value = row.parse(text, configPath);
+    const value = row.parse(text);
     if (value !== undefined) properties.push({ name: row.name, type: row.type, value, configPath });
   }
   return properties;
@@ -75,8 +59,8 @@ export function unifiedProperties(unified: Readonly<Record<string, string>>, ver
 
 /** "max", "50000", "50000 100000", "max 100000": a quota and its period. */
 function cpuMax(text: string, configPath: string, version: number): Property[] {
-  const [, quota = "", period] = /^(max|\d+)(?:\s+(\d+))?$/.exec(text) ?? [];
-  if (quota === "") throw refuse(text, configPath, '"max" or a number of microseconds, and the period');
+  const [, quota, period] = /^(max|\d+)(?:\s+(\d+))?$/.exec(text) ?? [];
+  if (quota === undefined) return [];
   const perSecond = quota === "max" ? INFINITY : cpuQuota(Number(quota), Number(period ?? 0));
   const properties: Property[] = [{ name: "CPUQuotaPerSecUSec", type: "t", value: perSecond, configPath }];
   if (period !== undefined && version >= 242)
@@ -84,18 +68,19 @@ function cpuMax(text: string, configPath: string, version: number): Property[] {
   return properties;
 }
 
-function numberOrMax(text: string, path: string): bigint {
+const UNITS = ["", "K", "M", "G", "T"];
+
+function numberOrMax(text: string): bigint | undefined {
   if (text === "max") return INFINITY;
-  const [, number, unit] = /^(\d+)([KMG]?)$/i.exec(text) ?? [];
-  if (number === undefined) throw refuse(text, path, '"max" or a number');
-  return limit(Number(number) * 1024 ** " KMG".indexOf(unit === "" ? " " : (unit ?? " ").toUpperCase()));
+  const [, number, unit = ""] = /^(\d+)([KMGT]?)$/i.exec(text) ?? [];
+  return number === undefined ? undefined : limit(Number(number) * 1024 ** UNITS.indexOf(unit.toUpperCase()));
 }
 
-function whole(text: string, path: string): number {
-  if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw refuse(text, path, "a number");
+function tasks(text: string): bigint | undefined {
+  const most = numberOrMax(text);
+  return most === 0n ? 1n : most;
 }
 
-function refuse(text: string, path: string, wanted: string): BerthError {
-  return new BerthError("invalid-config", `${path} ${JSON.stringify(text)}: ${wanted} is what it takes`);
+function whole(text: string): number | undefined {
+  return /^\d{1,9}$/.test(text) ? Number(text) : undefined;
 }

@@ -48,17 +48,15 @@ export function unitOf(cgroupsPath: string | undefined, id: string, manager: Man
   if (unit.length > MAX_NAME) {
     throw refuse(`the unit's name would have ${unit.length} characters, and ${MAX_NAME} is the most`);
   }
-  return { name: unit, slice: parent, kind: "scope", path: pathOf([...above, unit]) };
+  return { name: unit, slice: parent, kind: "scope", path: pathOf([...above, unit], refuse) };
 }
 
 const SLICE_HINT =
   'it ends in ".slice", and its parts lie between single dashes: "a-b.slice" is in "a.slice"; "-.slice" is the root';
 
-function sliceUnit(
-  name: string,
-  slice: string,
-  refuse: (why: string, hint?: string) => BerthError,
-): UnitName {
+type Refuse = (why: string, hint?: string) => BerthError;
+
+function sliceUnit(name: string, slice: string, refuse: Refuse): UnitName {
   const parts = sliceParts(name);
   if (parts === undefined) throw refuse(`"${name}" is no name of a slice`, SLICE_HINT);
   if (parts.length === 0) throw refuse("the root slice cannot be a container");
@@ -66,7 +64,7 @@ function sliceUnit(
   if (slice !== "" && slice !== parent) {
     throw refuse(`"${name}" lies in "${parent}" by its name, not in "${slice}"`, SLICE_HINT);
   }
-  return { name, slice: parent, kind: "slice", path: pathOf(parts) };
+  return { name, slice: parent, kind: "slice", path: pathOf(parts, refuse) };
 }
 
 /**
@@ -75,7 +73,8 @@ function sliceUnit(
  */
 export function sliceParts(slice: string): string[] | undefined {
   if (slice === ROOT_SLICE) return [];
-  if (!/^[A-Za-z0-9:_.\\]+(-[A-Za-z0-9:_.\\]+)*\.slice$/.test(slice) || slice.length > MAX_NAME) return undefined;
+  if (!/^[A-Za-z0-9:_.\\]+(-[A-Za-z0-9:_.\\]+)*\.slice$/.test(slice) || slice.length > MAX_NAME)
+    return undefined;
   const parts = slice.slice(0, -".slice".length).split("-");
   return parts.map((_, i) => `${parts.slice(0, i + 1).join("-")}.slice`);
 }
@@ -91,9 +90,20 @@ function escapeUnit(name: string): string {
 }
 
 /** Names that the files of a cgroup could have; systemd puts "_" before them. */
-const LIKE_FILES =
-  /^[_.]|^(cgroup|cpu|cpuacct|cpuset|io|blkio|memory|devices|pids|freezer|hugetlb|misc|rdma|net_cls|net_prio|perf_event)\.|^(tasks|notify_on_release|release_agent)$/;
+const LIKE_FILES = /^[_.]|^(?:cgroup|cpu|cpuacct|cpuset|io|blkio|memory|devices|pids)\./;
+/** Of these, some versions do so and others do not. */
+const DOUBTFUL = /^[^_.][^.]*\..*\./;
 
-function pathOf(units: readonly string[]): string {
-  return units.map((unit) => `/${LIKE_FILES.test(unit) ? "_" : ""}${unit}`).join("");
+function pathOf(units: readonly string[], refuse: Refuse): string {
+  let path = "";
+  for (const unit of units) {
+    const isLikeFile = LIKE_FILES.test(unit);
+    if (isLikeFile && DOUBTFUL.test(unit)) {
+      throw refuse(
+        `unit "${unit}" has another cgroup with each version of systemd, for it begins like a file of a cgroup`,
+      );
+    }
+    path += `/${isLikeFile ? "_" : ""}${unit}`;
+  }
+  return path;
 }

@@ -1,4 +1,4 @@
-import { typeEnd, type Value, type Variant } from "./message.ts";
+import { typeEnd, type Value, type Variant } from "./marshal.ts";
 
 /*
  * Values as people write them: the text format of GVariant, which gdbus and the annotations of containers have.
@@ -32,7 +32,8 @@ const INTEGERS: Readonly<Record<string, readonly [least: bigint, most: bigint]>>
   t: [0n, (1n << 64n) - 1n],
 };
 
-const TOKEN = /\s*(?:('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|([-+]?[0-9.][0-9A-Za-z.+]*|[-+]?inf\b|nan\b)|(@[a-z(){}]+)|([a-z][a-z0-9]*)|([[\](),<>]))/y;
+const TOKEN =
+  /\s*(?:('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|([-+]?[0-9.][0-9A-Za-z.+]*|[-+]?inf\b|nan\b)|(@[a-z(){}]+)|([a-z][a-z0-9]*)|([[\](),<>]))/y;
 
 /** The words of a text, and which is next. */
 interface Tokens {
@@ -136,7 +137,8 @@ function parseItems(
 
 function expect(tokens: Tokens, text: string): void {
   const found = tokens.list[tokens.at]?.text;
-  if (found !== text) throw new SyntaxError(`${text} is missing${found === undefined ? "" : ` before ${found}`}`);
+  if (found !== text)
+    throw new SyntaxError(`${text} is missing${found === undefined ? "" : ` before ${found}`}`);
   tokens.at += 1;
 }
 
@@ -198,12 +200,22 @@ function numberOf(text: string, type: string = defaultNumber(text)): number | bi
   return type === "x" || type === "t" ? value : Number(value);
 }
 
-const ESCAPES: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r", a: "\x07", b: "\b", f: "\f", v: "\v" };
+const ESCAPES: Readonly<Record<string, string>> = {
+  n: "\n",
+  t: "\t",
+  r: "\r",
+  a: "\x07",
+  b: "\b",
+  f: "\f",
+  v: "\v",
+};
 
 function unquote(text: string): string {
   return text
     .slice(1, -1)
-    .replace(/\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)/gs, (_, escape: string) =>
-      escape.length > 1 ? String.fromCodePoint(parseInt(escape.slice(1), 16)) : (ESCAPES[escape] ?? escape),
+    .replace(/\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)/gs, (_, sequence: string) =>
+      sequence.length > 1
+        ? String.fromCodePoint(parseInt(sequence.slice(1), 16))
+        : (ESCAPES[sequence] ?? sequence),
     );
 }
