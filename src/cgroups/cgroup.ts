@@ -60,21 +60,43 @@ export function prepareCgroup(
   }
 }
 
+/**
+ * As {@link prepareCgroup}, for a cgroup that systemd has made as a unit's: sets what has no property exactly so or none at all.
+ * @throws BerthError; the cgroup is still there then
+ */
+export function restrictCgroup(spec: Spec, cgroup: Cgroup, { rootless, limits }: CgroupOptions): void {
+  if (limits !== undefined) applyLimits(cgroup, cgroup.directory, limits, false);
+  if (rootless) return;
+  const program = compileDevices(devicePolicy(spec.linux?.resources?.devices));
+  if (program !== undefined) attachDevices(cgroup.directory, program);
+  const owner = cgroupOwner(spec);
+  if (owner !== undefined && owner !== 0) delegate(cgroup, owner);
+}
+
 /** What {@link prepareCgroup} does, for `berth explain`. @throws BerthError "invalid-config" */
 export function cgroupSteps(
   spec: Spec,
   place: CgroupPlace,
   { rootless, limits }: CgroupOptions,
 ): (Step | Action)[] {
-  const actions = [
+  return [
+    ...creationSteps(place),
     cgroupAction(
       "linux.cgroupsPath",
       "cgroup.subtree_control",
       "each cgroup on the way gives its controllers to the next",
     ),
-    ...(limits?.writes ?? []).map(describeWrite),
+    ...restrictionSteps(spec, place, { rootless, limits }),
   ];
-  const steps = [...creationSteps(place), ...actions];
+}
+
+/** What {@link restrictCgroup} does, for `berth explain`. @throws BerthError "invalid-config" */
+export function restrictionSteps(
+  spec: Spec,
+  place: CgroupPlace,
+  { rootless, limits }: CgroupOptions,
+): (Step | Action)[] {
+  const steps = (limits?.writes ?? []).map(describeWrite);
   if (rootless) return steps;
   const policy = devicePolicy(spec.linux?.resources?.devices);
   const code = compileDevices(policy);

@@ -69,6 +69,21 @@ export function createCgroup(place: CgroupPlace): Cgroup {
   });
 }
 
+/**
+ * Opens a cgroup that another has just made for the container alone.
+ * @throws BerthError
+ */
+export function openCgroup(place: CgroupPlace): Cgroup {
+  directoryOf(place);
+  const directory = withDescriptor(open(place.mount, DIRECTORY), (mount) =>
+    check(
+      tryOpenInRoot(mount, place.path.slice(1), DIRECTORY, 0, RESOLVE),
+      `linux.cgroupsPath: open cgroup "${place.path}"`,
+    ),
+  );
+  return { ...place, directory, made: [place.path] };
+}
+
 /** From the top down; each gives its controllers to the next. */
 function makeDirectories(mount: number, paths: readonly string[], made: string[]): void {
   let controllers = true;

@@ -107,8 +107,12 @@ export function describePolicy({ rules, otherwise }: DevicePolicy): string {
 }
 
 function describeRule({ allow, type, major, minor, access }: Rule): string {
-  const letters = [..."rwm"].filter((letter) => (access & (ACCESS[letter] ?? 0)) !== 0).join("");
-  return `${allow ? "allow" : "deny"} ${type ?? "a"} ${major ?? "*"}:${minor ?? "*"} ${letters}`;
+  return `${allow ? "allow" : "deny"} ${type ?? "a"} ${major ?? "*"}:${minor ?? "*"} ${letters(access)}`;
+}
+
+/** "rwm" for all access bits. */
+export function letters(access: number): string {
+  return [..."rwm"].filter((letter) => (access & (ACCESS[letter] ?? 0)) !== 0).join("");
 }
 
 function parseRule({ allow, type, major, minor, access }: DeviceRule, path: string): Rule {

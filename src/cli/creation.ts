@@ -1,4 +1,3 @@
-import { BerthError } from "../errors.ts";
 import { absolute } from "../linux/directory.ts";
 import type { CreateOptions } from "../runtime/create.ts";
 import type { Options } from "./arguments.ts";
@@ -27,21 +26,12 @@ export const CREATION_OPTIONS = {
   },
 } as const satisfies Options;
 
-/** What the arguments of create and run mean. @throws BerthError "unsupported" */
+/** What the arguments of create and run mean. */
 export function creationOptions({
   values,
   positionals: [id = ""],
   globals: { root, cgroupManager, rootless, log },
 }: Pick<Invocation<typeof CREATION_OPTIONS>, "values" | "positionals" | "globals">): CreateOptions {
-  if (cgroupManager === "systemd") {
-    throw new BerthError(
-      "unsupported",
-      "the systemd cgroup manager is not carried out by this version of berth",
-      {
-        hint: "set the engine's cgroup manager to cgroupfs: for Podman --cgroup-manager cgroupfs, for Docker native.cgroupdriver=cgroupfs",
-      },
-    );
-  }
   const path = (value: string | undefined) => (value === undefined ? undefined : absolute(value));
   return {
     root,
@@ -54,7 +44,7 @@ export function creationOptions({
     noPivot: values["no-pivot"],
     noNewKeyring: values["no-new-keyring"],
     preserveFds: values["preserve-fds"],
-    cgroups: cgroupManager !== "disabled",
+    cgroups: cgroupManager,
     rootless: isRootless(rootless),
     warn: (message) => log.write("warning", message),
   };

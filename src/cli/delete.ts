@@ -20,10 +20,10 @@ export const command = defineCommand({
     },
   },
   takes: [1, 1],
-  run({ positionals: [id = ""], values: { force, regex }, globals: { root, log } }) {
+  async run({ positionals: [id = ""], values: { force, regex }, globals: { root, log } }) {
     const warn = (message: string) => log.write("warning", message);
     const one = (id: string) => remove(root, id, { force, warn });
-    if (regex) forEachMatching(root, id, warn, one);
-    else one(id);
+    if (regex) await forEachMatching(root, id, warn, one);
+    else await one(id);
   },
 });

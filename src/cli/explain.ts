@@ -29,7 +29,7 @@ export const command = defineCommand({
       noPivot: values["no-pivot"],
       noNewKeyring: values["no-new-keyring"],
       preserveFds: values["preserve-fds"],
-      cgroups: cgroupManager !== "disabled",
+      cgroups: cgroupManager,
       rootless: isRootless(rootless),
       warn: (message) => log.write("warning", message),
     });

@@ -24,7 +24,7 @@ export const GLOBAL_OPTIONS = {
     kind: "text",
     default: "cgroupfs",
     choices: ["cgroupfs", "systemd", "disabled"],
-    help: 'who makes cgroups: "cgroupfs" (berth itself) or "disabled" (containers stay in the caller\'s); "systemd" is not carried out by this version',
+    help: 'who makes cgroups: "cgroupfs" (berth itself), "systemd" (as scopes and slices) or "disabled" (containers stay in the caller\'s)',
   },
   "systemd-cgroup": { kind: "flag", help: "the same as --cgroup-manager systemd" },
   rootless: {

@@ -18,10 +18,10 @@ export const command = defineCommand({
   },
   takes: [1, 2],
   stopAtPositional: true,
-  run({ positionals: [id = "", text = "SIGTERM"], values: { all, regex }, globals: { root, log } }) {
+  async run({ positionals: [id = "", text = "SIGTERM"], values: { all, regex }, globals: { root, log } }) {
     const signal = signalNumber(text);
     const one = (id: string) => kill(root, id, signal, { all });
-    if (regex) forEachMatching(root, id, (message) => log.write("warning", message), one);
+    if (regex) await forEachMatching(root, id, (message) => log.write("warning", message), one);
     else one(id);
   },
 });

@@ -1,4 +1,4 @@
-import { locateCgroup, prepareCgroup } from "../cgroups/cgroup.ts";
+import { locateCgroup, prepareCgroup, restrictCgroup } from "../cgroups/cgroup.ts";
 import { type Cgroup, undoCgroup } from "../cgroups/create.ts";
 import type { Limits } from "../cgroups/limits/limit.ts";
 import { loadLimitsFor } from "../cgroups/limits/load.ts";
@@ -31,6 +31,7 @@ import { asksForIdMaps } from "../spec/mount-id-map.ts";
 import { asksForSpecial } from "../spec/special.ts";
 import {
   type ContainerRecord,
+  checkId,
   closeState,
   removeState,
   reserve,
@@ -40,6 +41,7 @@ import {
   writeConfig,
   writeRecord,
 } from "../state/store.ts";
+import type { UnitRoom } from "../systemd/room.ts";
 import { type Bundle, locateRootfs, readBundle } from "./bundle.ts";
 import { isService, preserve } from "./caller.ts";
 import { type CompileContext, compile } from "./compile.ts";
@@ -68,8 +70,8 @@ export interface CreateOptions {
   readonly noNewKeyring: boolean;
   /** How many descriptors beyond stdio the container inherits. */
   readonly preserveFds: number;
-  /** false: the container stays in the caller's cgroup. */
-  readonly cgroups: boolean;
+  /** Who makes its cgroup; "disabled": the container stays in the caller's. */
+  readonly cgroups: "cgroupfs" | "systemd" | "disabled";
   /** The caller has not the rights of the host's root: no device rules, and no cgroup where none may be made. */
   readonly rootless: boolean;
   readonly warn: (message: string) => void;
@@ -104,8 +106,12 @@ export async function createContainer(asked: CreateOptions, foreground?: Console
   const { bundle, options } = service ?? { bundle: read, options: asked };
   preserve(options.preserveFds);
   const rootfs = locateRootfs(bundle);
-  const cgroup = options.cgroups ? locateCgroup(bundle.spec, options.id, options.rootless) : null;
-  const v1 = await loadV1(bundle.spec, options.id, cgroup);
+  const unit = options.cgroups === "systemd" ? await understandUnit(bundle, options.id) : undefined;
+  const cgroup =
+    options.cgroups === "disabled"
+      ? null
+      : (unit?.place ?? locateCgroup(bundle.spec, options.id, options.rootless));
+  const v1 = unit === undefined ? await loadV1(bundle.spec, options.id, cgroup) : undefined;
   const limits = await loadLimitsFor(bundle.spec, cgroup, v1?.controllers ?? [], options.warn);
   const special = asksForSpecial(bundle.spec)
     ? (await import("./special.ts")).prepareSpecial(bundle.spec, options.id)
@@ -118,7 +124,17 @@ export async function createContainer(asked: CreateOptions, foreground?: Console
     ...newRecord(options, bundle, rootfs, cgroup, special?.resctrl),
     ...(v1 === undefined ? {} : { v1: v1.places }),
   };
-  const making: Making = { options, bundle, directory, limits, v1, special, idMaps, record };
+  const making: Making = {
+    options,
+    bundle,
+    directory,
+    limits,
+    v1,
+    unit,
+    special,
+    idMaps,
+    record,
+  };
   try {
     if (service?.notify === true) (await import("./notify.ts")).makeNotifyDirectory(directory);
     return scoped((scope) => make(making, foreground, scope));
@@ -128,7 +144,14 @@ export async function createContainer(asked: CreateOptions, foreground?: Console
   } finally {
     special?.close();
     idMaps?.close();
+    unit?.close();
   }
+}
+
+async function understandUnit({ spec }: Bundle, id: string): Promise<UnitRoom> {
+  // Before it becomes part of a unit's name.
+  checkId(id);
+  return (await import("../systemd/driver.ts")).planUnit(spec, id);
 }
 
 async function understandService(bundle: Bundle, options: CreateOptions): Promise<Service> {
@@ -142,6 +165,8 @@ interface Making {
   readonly directory: StateDirectory;
   readonly limits: Limits | undefined;
   readonly v1: V1Room | undefined;
+  /** What systemd is to make, rather than berth. */
+  readonly unit: UnitRoom | undefined;
   readonly special: Special | undefined;
   readonly idMaps: IdMappedMounts | undefined;
   record: ContainerRecord;
@@ -182,6 +207,7 @@ function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Sc
     options.pidfdSocket === undefined
       ? undefined
       : scope.keep(connectTo("--pidfd-socket", options.pidfdSocket));
+  making.unit?.refuseTaken();
   // Before anything is made outside of the state directory: a create that is killed leaves enough for `delete --force`.
   writeRecord(directory, making.record);
   makeCgroup(making);
@@ -219,8 +245,9 @@ function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Sc
 }
 
 function makeCgroup(making: Making): void {
-  const { bundle, options, record, limits, v1 } = making;
-  if (record.cgroup === null) return;
+  const { bundle, options, record, limits, v1, unit } = making;
+  // A unit can only begin with a process: see joinUnit.
+  if (record.cgroup === null || unit !== undefined) return;
   const cgroup = prepareCgroup(bundle.spec, record.cgroup, { rootless: options.rootless, limits });
   if (cgroup === undefined) making.record = { ...record, cgroup: null };
   else making.cgroup = cgroup;
@@ -295,6 +322,7 @@ function finishInit(making: Making, starting: Starting, sync: number, namespaces
   making.child = child;
   making.record = { ...making.record, pid: child.pid, startTime: processStat(child.pid)?.startTime ?? 0 };
   writeRecord(making.directory, making.record);
+  if (making.unit !== undefined) joinUnit(making, making.unit, child.pid);
   if (making.record.v1 !== undefined) joinV1(making.record.v1, child.pid);
   if (making.bundle.user !== undefined) making.bundle.user.writeMaps(child.pid);
   else performOn(child.pid, stepsBeforeExecution(making.bundle.spec, namespaces));
@@ -305,9 +333,16 @@ function finishInit(making: Making, starting: Starting, sync: number, namespaces
   return child;
 }
 
+/** Has systemd make the unit around init, which has done nothing yet. */
+function joinUnit(making: Making, unit: UnitRoom, pid: number): void {
+  const { bundle, limits } = making;
+  making.cgroup = unit.start(pid);
+  restrictCgroup(bundle.spec, making.cgroup, { rootless: unit.place.unit.manager === "user", limits });
+}
+
 /** Undoes a failed creation: process, cgroup, state; then the poststop hooks, as after any end (runtime.md "Lifecycle"). */
 function takeBack(making: Making): void {
-  const { options, bundle, directory, child, cgroup, v1Made, special, record } = making;
+  const { options, bundle, directory, child, cgroup, v1Made, unit, special, record } = making;
   const attempt = (what: string, act: () => void) => {
     try {
       act();
@@ -323,6 +358,7 @@ function takeBack(making: Making): void {
   }
   special?.undo(options.warn);
   if (cgroup !== undefined) attempt("remove the cgroup", () => undoCgroup(cgroup));
+  if (cgroup !== undefined && unit !== undefined) attempt("stop the systemd unit", () => unit.undo());
   if (v1Made !== undefined) attempt("remove the cgroups of v1", () => removeV1(v1Made.made));
   attempt("remove the state", () => removeState(directory));
   closeState(directory);

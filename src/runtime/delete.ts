@@ -30,7 +30,7 @@ export interface DeleteOptions {
  * Deletes a container that has stopped, or was created and never started; with `force`, any; runtime.md "Delete".
  * @throws BerthError when it runs, or there is none
  */
-export function remove(root: string, id: string, { force, warn }: DeleteOptions): void {
+export async function remove(root: string, id: string, { force, warn }: DeleteOptions): Promise<void> {
   const directory = openState(root, id);
   if (directory === undefined) {
     if (force) return;
@@ -41,7 +41,7 @@ export function remove(root: string, id: string, { force, warn }: DeleteOptions)
       if (force) return;
       throw doesNotExist(id);
     }
-    removeLocked(directory, force, warn);
+    await removeLocked(directory, force, warn);
   } finally {
     closeState(directory);
   }
@@ -93,7 +93,11 @@ function readIfSound(
   }
 }
 
-function removeLocked(directory: StateDirectory, force: boolean, warn: (message: string) => void): void {
+async function removeLocked(
+  directory: StateDirectory,
+  force: boolean,
+  warn: (message: string) => void,
+): Promise<void> {
   const record = force ? readIfSound(directory, warn) : readRecord(directory);
   if (record === undefined) {
     // A create that was killed right after it made the directory, or a state that nobody can read any more.
@@ -106,5 +110,5 @@ function removeLocked(directory: StateDirectory, force: boolean, warn: (message:
     killAll(record);
     awaitEnd(record);
   }
-  destroy(directory, record, warn);
+  await destroy(directory, record, warn);
 }

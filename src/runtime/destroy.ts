@@ -1,7 +1,7 @@
 import { kill as killCgroup } from "../cgroups/kill.ts";
 import { remove as removeCgroup } from "../cgroups/remove.ts";
 import { removeV1 } from "../cgroups/v1/remove.ts";
-import { BerthError, messageOf } from "../errors.ts";
+import { BerthError, isBerthError, messageOf } from "../errors.ts";
 import { runPoststopHooks } from "../hooks/run.ts";
 import { POLLIN, SIGKILL } from "../linux/constants.ts";
 import { tryRmdir } from "../linux/directory.ts";
@@ -57,21 +57,34 @@ function openProcessState(record: ContainerRecord): boolean {
  * poststop hooks, whose failures are only warned about (config.md "Poststop").
  * @throws BerthError
  */
-export function destroy(
+export async function destroy(
   directory: StateDirectory,
   record: ContainerRecord,
   warn: (message: string) => void,
-): void {
+): Promise<void> {
   // Without a pid, create was killed before init began: there is nothing that a hook could have to clean up.
   const hooks = record.pid === 0 ? undefined : savedHooks(directory, warn);
   if (record.cgroup !== null) {
     // Frozen or not: SIGKILL reaches frozen processes too, and to thaw them could meet a pause.
     removeCgroup(record.cgroup);
     if (record.v1 !== undefined) removeV1(record.v1);
+    if (record.cgroup.unit !== undefined) await endUnit(record.cgroup.unit, warn);
   }
   if (record.resctrl !== undefined) removeGroups(record.resctrl, warn);
   removeState(directory);
   runPoststopHooks(hooks?.poststop, hookState(record, "stopped", 0), record.bundle, warn);
+}
+
+type Unit = NonNullable<NonNullable<ContainerRecord["cgroup"]>["unit"]>;
+
+/** Ends a unit whose cgroup is gone. systemd would by itself, for a scope, and so a container can be deleted without it. */
+async function endUnit(unit: Unit, warn: (message: string) => void): Promise<void> {
+  try {
+    (await import("../systemd/stop.ts")).stopUnit(unit);
+  } catch (error) {
+    if (!isBerthError(error)) throw error;
+    warn(error.message);
+  }
 }
 
 /** Its directories of resctrl; one that is gone already is no fault. */

@@ -1,5 +1,13 @@
-import { cgroupAction, cgroupSteps, describeWrite, locateCgroup } from "../cgroups/cgroup.ts";
+import {
+  cgroupAction,
+  cgroupSteps,
+  describeWrite,
+  locateCgroup,
+  restrictionSteps,
+} from "../cgroups/cgroup.ts";
+import { cgroup2Mount } from "../cgroups/hierarchy.ts";
 import { limitsWithout, loadLimits } from "../cgroups/limits/load.ts";
+import type { CgroupPlace } from "../cgroups/path.ts";
 import { loadV1, type V1Room } from "../cgroups/v1/load.ts";
 import { hasCode } from "../errors.ts";
 import { hookSteps } from "../hooks/run.ts";
@@ -29,8 +37,12 @@ export type ExplainOptions = Pick<
 export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]> {
   const bundle = await readBundle(options.bundle, options.config, options.warn);
   const { spec, user } = bundle;
-  const cgroup = options.cgroups ? cgroupOf(spec, options) : null;
-  const v1 = await loadV1(spec, options.id, cgroup);
+  const unit =
+    options.cgroups === "systemd"
+      ? (await import("../systemd/explain.ts")).explainUnit(spec, options.id)
+      : undefined;
+  const cgroup = options.cgroups === "disabled" ? null : cgroupOf(spec, options, unit?.path);
+  const v1 = unit === undefined ? await loadV1(spec, options.id, cgroup) : undefined;
   const all = await loadLimits(spec);
   const limits = all === undefined ? undefined : limitsWithout(all, v1?.controllers ?? []);
   const special = asksForSpecial(spec) ? await import("./special.ts") : undefined;
@@ -41,13 +53,20 @@ export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]
   const parts: Part[] = [
     {
       by: "berth",
-      steps: cgroup === null ? [] : cgroupSteps(spec, cgroup, { rootless: options.rootless, limits }),
+      steps:
+        cgroup === null || unit !== undefined
+          ? []
+          : cgroupSteps(spec, cgroup, { rootless: options.rootless, limits }),
     },
     { by: "berth", steps: v1 === undefined ? [] : v1Actions(v1) },
     {
       by: "berth",
       steps: [
-        ...startActions(plan.namespaces, cgroup?.path),
+        ...startActions(plan.namespaces, unit === undefined ? cgroup?.path : undefined),
+        ...(unit?.actions ?? []),
+        ...(cgroup === null || unit === undefined
+          ? []
+          : restrictionSteps(spec, cgroup, { rootless: options.rootless, limits })),
         ...(user?.mapActions() ?? stepsBeforeExecution(spec, plan.namespaces)),
       ],
     },
@@ -65,12 +84,14 @@ export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]
   return explainPlan(parts, descriptorNames(plan.descriptors));
 }
 
+/** @param path of the cgroup, when it is not berth that makes it */
 function cgroupOf(
   spec: Spec,
   { id, rootless, warn }: ExplainOptions,
-): ReturnType<typeof locateCgroup> | null {
+  path: string | undefined,
+): CgroupPlace | null {
   try {
-    return locateCgroup(spec, id, rootless);
+    return path === undefined ? locateCgroup(spec, id, rootless) : { mount: cgroup2Mount(), path };
   } catch (error) {
     // A Plan can be looked at on any machine, though it could not be carried out on this one.
     if (!hasCode(error, "no-cgroup2")) throw error;

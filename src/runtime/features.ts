@@ -9,7 +9,7 @@ import { seccomp } from "../spec/seccomp.ts";
 import { commit, SPEC_VERSION, version } from "./version.ts";
 
 /** Annotations of config.json that change what berth does; one that ends with a dot stands for all that begin so. */
-const UNSAFE_ANNOTATIONS: readonly string[] = [];
+const UNSAFE_ANNOTATIONS: readonly string[] = ["org.systemd.property."];
 
 /**
  * What this build can do; runtime-spec 1.3, features.md. It says nothing of the host: "enabled" is what berth carries out where
@@ -31,8 +31,8 @@ export function features() {
         // Of a hybrid host: beside its v1 controllers it has cgroup2, by which device rules, freezing and killing go.
         v1: true,
         v2: true,
-        systemd: false,
-        systemdUser: false,
+        systemd: true,
+        systemdUser: true,
         rdma: isCarriedOut("linux.resources.rdma"),
       },
       seccomp: {

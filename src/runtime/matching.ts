@@ -6,18 +6,18 @@ import { listIds } from "../state/store.ts";
  * about, and the next one has its turn.
  * @throws BerthError "invalid-option" for what is no regular expression; "some-failed" at the end
  */
-export function forEachMatching(
+export async function forEachMatching(
   root: string,
   pattern: string,
   warn: (message: string) => void,
-  act: (id: string) => void,
-): void {
+  act: (id: string) => void | Promise<void>,
+): Promise<void> {
   const expression = regularExpression(pattern);
   const ids = (listIds(root) ?? []).filter((id) => expression.test(id));
   let failed = 0;
   for (const id of ids) {
     try {
-      act(id);
+      await act(id);
     } catch (error) {
       failed++;
       warn(messageOf(error));

@@ -49,7 +49,7 @@ export async function run(options: RunOptions): Promise<number> {
     notify = await notifyProxy(directory);
     startContainer(directory, record, spec);
   } catch (error) {
-    discard(container, options.warn);
+    await discard(container, options.warn);
     throw error;
   }
   closeState(directory);
@@ -61,7 +61,7 @@ export async function run(options: RunOptions): Promise<number> {
   const { pid, pidfd } = child;
   const afterwards = options.keep ? undefined : options.deletion;
   const status = awaitProcess({ pid, pidfd, master, notify, reap: !record.ownPidNamespace, afterwards });
-  if (!options.keep) remove(options.root, options.id, { force: true, warn: options.warn });
+  if (!options.keep) await remove(options.root, options.id, { force: true, warn: options.warn });
   return status;
 }
 
@@ -70,12 +70,15 @@ function becomeSubreaper(): void {
 }
 
 /** Undoes a container that could not be started. */
-function discard({ directory, record, child }: Created, warn: (message: string) => void): void {
+async function discard(
+  { directory, record, child }: Created,
+  warn: (message: string) => void,
+): Promise<void> {
   try {
     killAll(record);
     waitPidfd(child.pidfd);
     awaitEnd(record);
-    destroy(directory, record, warn);
+    await destroy(directory, record, warn);
   } catch (error) {
     warn(`after the failed start: ${messageOf(error)}`);
   }

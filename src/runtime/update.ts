@@ -55,7 +55,7 @@ export async function update({ root, id, resources, source, warn }: UpdateOption
     // Together they must make sense: a limit on memory that is given alone, and the limit on swap of before.
     await parseConfig(configOf(merged), source);
     // Only what the update names is written: the rest may have been changed by others since.
-    applyTo(record, onlySections(merged, change), warn);
+    await applyTo(record, onlySections(merged, change), warn);
     writeConfig(directory, JSON.stringify({ ...spec, linux: { ...spec.linux, resources: merged } }));
   } finally {
     if (held !== undefined) close(held);
@@ -78,7 +78,11 @@ async function understand(resources: unknown, source: string): Promise<Resources
   return explainInvalid(config, source).linux.resources ?? {};
 }
 
-function applyTo(record: ContainerRecord, resources: Resources, warn: (message: string) => void): void {
+async function applyTo(
+  record: ContainerRecord,
+  resources: Resources,
+  warn: (message: string) => void,
+): Promise<void> {
   const { cgroup: place, id, v1 = [] } = record;
   if (place === null) {
     throw new BerthError(
@@ -90,9 +94,12 @@ function applyTo(record: ContainerRecord, resources: Resources, warn: (message: 
   const limits = limitsWithout(limitsOf(resources), elsewhere);
   refuseUnavailable(limits, place.mount);
   for (const { path } of limits.ignored) warn(`${path}: ignored, cgroup v2 has nothing like it`);
-  withDescriptor(open(directoryOf(place), O_PATH | O_DIRECTORY), (cgroup) =>
-    applyLimits(place, cgroup, limits, true),
-  );
+  const apply = () =>
+    withDescriptor(open(directoryOf(place), O_PATH | O_DIRECTORY), (cgroup) =>
+      applyLimits(place, cgroup, limits, true),
+    );
+  if (place.unit === undefined) apply();
+  else (await import("../systemd/update.ts")).updateUnit(place.unit, resources, apply);
   if (v1.length > 0) applyV1(v1, v1WritesFor(resources, v1), true);
 }
 

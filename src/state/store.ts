@@ -34,7 +34,12 @@ export interface ContainerRecord {
   /** Of init, in clock ticks since boot: with the pid, it names one process for good. */
   readonly startTime: number;
   /** The cgroup2 mount and the container's path below it; null: it has none. */
-  readonly cgroup: { readonly mount: string; readonly path: string } | null;
+  readonly cgroup: {
+    readonly mount: string;
+    readonly path: string;
+    /** The unit that it belongs to, and whose systemd has that; absent: berth made it. */
+    readonly unit?: { readonly name: string; readonly manager: "system" | "user" };
+  } | null;
   /** Its cgroups in the hierarchies of cgroup v1, if the host has any. */
   readonly v1?: readonly {
     readonly mount: string;

@@ -296,16 +296,7 @@ describe("spec", () => {
   });
 });
 
-describe("what is not carried out", () => {
-  test.each([["--systemd-cgroup"], ["--cgroup-manager", "systemd"]])("%s is refused by name", (...flags) => {
-    const { status, stderr } = berth([...flags, "create", "--bundle", makeBundle().path, newId()]);
-    expect(status).toBe(1);
-    expect(stderr).toMatch(
-      /^berth: the systemd cgroup manager is not carried out by this version of berth\nhint: /,
-    );
-    expect(leftovers()).toEqual([]);
-  });
-
+describe("the cgroup manager", () => {
   test("--systemd-cgroup=false is as if it were not there", () => {
     expect(berth(["--systemd-cgroup=false", "run", "--bundle", makeBundle().path, newId()]).status).toBe(0);
   });

@@ -25,7 +25,7 @@ describe("a service", () => {
     noPivot: false,
     noNewKeyring: false,
     preserveFds: 1,
-    cgroups: true,
+    cgroups: "cgroupfs" as const,
     rootless: false,
     warn: () => {},
   };
