@@ -1,12 +1,12 @@
 /** What buildah is asked to do. */
-import type { Operation } from "./operation.ts";
+import type { Script } from "./operation.ts";
 
 const WORDS = "the runtime's own words";
 
 /** A container to run commands in, whose name is then $C. */
 const FROM = "C=$(buildah from --pull-never localhost/box)";
 
-export const operations: readonly Operation[] = [
+export const operations: readonly Script[] = [
   { name: "run", script: `${FROM}; buildah run --runtime $RUNTIME --network none $C echo hello` },
   {
     name: "run: exit code",

@@ -1,9 +1,9 @@
 /** What ctr is asked to do. */
-import type { Operation } from "./operation.ts";
+import type { Script } from "./operation.ts";
 
 const WORDS = "the runtime's own words";
 
-export const operations: readonly Operation[] = [
+export const operations: readonly Script[] = [
   { name: "run", script: "ctr run --rm --runc-binary $RUNTIME $BOX c echo hello" },
   { name: "run: exit code", script: "ctr run --rm --runc-binary $RUNTIME $BOX c sh -c 'exit 7'", exit: 7 },
   {
@@ -42,7 +42,7 @@ export const operations: readonly Operation[] = [
   {
     name: "run: environment, working directory, read-only",
     script: `ctr run --rm --env A=b --cwd /tmp --read-only --runc-binary $RUNTIME $BOX c sh -c '
-env | grep -v HOSTNAME | sort; pwd; touch /tmp/x' 2>&1`,
+exec 2>&1; env | grep -v HOSTNAME | sort; pwd; touch /tmp/x'`,
     exit: 1,
   },
   {
@@ -73,7 +73,7 @@ for f in memory.limit_in_bytes cpu.cfs_quota_us cpu.shares; do cat /sys/fs/cgrou
   {
     name: "run --seccomp",
     script:
-      "ctr run --rm --seccomp --runc-binary $RUNTIME $BOX c sh -c 'grep Seccomp: /proc/self/status; unshare -U true' 2>&1",
+      "ctr run --rm --seccomp --runc-binary $RUNTIME $BOX c sh -c 'exec 2>&1; grep Seccomp: /proc/self/status; unshare -U true'",
     exit: 1,
   },
   {

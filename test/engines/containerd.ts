@@ -2,8 +2,9 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startDaemon } from "./daemon.ts";
-import type { Engine } from "./engine.ts";
+import { type Engine, performScripts, prepare } from "./engine.ts";
 import { makeImage } from "./image.ts";
+import type { Script } from "./operation.ts";
 import { addCommand, type Place, rootfs } from "./scratch.ts";
 import { runScript } from "./shell.ts";
 
@@ -31,6 +32,8 @@ ${more}`,
 /** Containers of this namespace have their cgroups below it: both runtimes are at work at once. */
 export const namespaceOf = (place: Place): string => `berth-engines-${place.runtime}`;
 
+const BOX = "docker.io/library/box:latest";
+
 /** A config.json without the pid namespace that ctr always asks for: its container is three processes of the host. */
 const WITHOUT_PID_NAMESPACE = {
   ociVersion: "1.0.2",
@@ -41,10 +44,11 @@ const WITHOUT_PID_NAMESPACE = {
     user: { uid: 0, gid: 0 },
   },
   root: { path: rootfs },
+  mounts: [{ destination: "/proc", type: "proc", source: "proc" }],
   linux: { namespaces: [{ type: "mount" }, { type: "network" }] },
 };
 
-export const containerd: Engine = {
+export const containerd: Engine<Script> = {
   name: "containerd",
   keeps: /\/berth-engines-\w+$/,
   async start(place) {
@@ -54,9 +58,8 @@ export const containerd: Engine = {
       `ctr -a ${socketOf(place)} version`,
     );
     addCommand(place.bin, "ctr", `exec /usr/bin/ctr -a ${socketOf(place)} -n ${namespaceOf(place)} "$@"`);
-    const image = makeImage("docker.io/library/box:latest", ["sh"]);
-    const loaded = await runScript(place, {}, `ctr image import ${image}`);
-    if (loaded.exit !== 0) throw new Error(`ctr image import: ${loaded.stderr}`);
+    const image = makeImage(BOX, ["sh"]);
+    await prepare(place, {}, `ctr image import ${image}`);
     const spec = {
       ...WITHOUT_PID_NAMESPACE,
       linux: { ...WITHOUT_PID_NAMESPACE.linux, cgroupsPath: `/${namespaceOf(place)}/c` },
@@ -65,8 +68,7 @@ export const containerd: Engine = {
     const tidy = `for c in $(ctr task ls -q); do ctr task kill -a -s KILL $c; until_ ctr task rm -f $c; done
 for c in $(ctr c ls -q); do ctr c rm $c; done`;
     return {
-      env: { BOX: "docker.io/library/box:latest", NAMESPACE: namespaceOf(place) },
-      tidy,
+      perform: performScripts(place, { BOX, NAMESPACE: namespaceOf(place) }, tidy),
       stop: async () => {
         await runScript(place, {}, tidy);
         await daemon.stop();

@@ -1,9 +1,9 @@
 /** What Docker is asked to do. */
-import type { Operation } from "./operation.ts";
+import type { Script } from "./operation.ts";
 
 const WORDS = "the runtime's own words";
 
-export const operations: readonly Operation[] = [
+export const operations: readonly Script[] = [
   {
     name: "info names the runtime",
     script:
@@ -62,11 +62,11 @@ export const operations: readonly Operation[] = [
   {
     name: "run --read-only --tmpfs",
     script:
-      "docker run --rm --network none --read-only --tmpfs /t:size=1m box sh -c 'touch /x; touch /t/y && echo made; df /t | tail -n1' 2>&1",
+      "docker run --rm --network none --read-only --tmpfs /t:size=1m box sh -c 'exec 2>&1; touch /x; touch /t/y && echo made; df /t | tail -n1'",
   },
   {
     name: "run: volumes",
-    script: `mkdir -p v; echo seen > v/file; docker run --rm --network none -v "$DIR/v:/v:ro" box sh -c 'cat /v/file; touch /v/x' 2>&1
+    script: `mkdir -p v; echo seen > v/file; docker run --rm --network none -v "$DIR/v:/v:ro" box sh -c 'exec 2>&1; cat /v/file; touch /v/x'
 docker volume create vol; docker run --rm --network none -v vol:/etc box sh -c 'echo kept > /etc/kept'; docker run --rm --network none -v vol:/w box cat /w/kept`,
     tidy: "rm -rf v",
   },
@@ -99,7 +99,7 @@ docker volume create vol; docker run --rm --network none -v vol:/etc box sh -c '
   {
     name: "run: limits",
     script: `docker run --rm --network none --memory 64m --memory-swap 128m --cpus .5 --cpu-shares 512 --cpuset-cpus 0 --pids-limit 50 --blkio-weight 300 box sh -c '
-cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes memory/memory.memsw.limit_in_bytes cpu/cpu.cfs_quota_us cpu/cpu.shares cpuset/cpuset.cpus pids/pids.max' 2>&1`,
+exec 2>&1; cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes memory/memory.memsw.limit_in_bytes cpu/cpu.cfs_quota_us cpu/cpu.shares cpuset/cpuset.cpus pids/pids.max'`,
   },
   {
     name: "run: out of memory",

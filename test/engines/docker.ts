@@ -2,8 +2,9 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startDaemon } from "./daemon.ts";
-import type { Engine } from "./engine.ts";
+import { type Engine, performScripts, prepare } from "./engine.ts";
 import { makeImage } from "./image.ts";
+import type { Script } from "./operation.ts";
 import { addCommand } from "./scratch.ts";
 import { runScript } from "./shell.ts";
 
@@ -17,7 +18,7 @@ const OFFLINE = [
   "--exec-opt=native.cgroupdriver=cgroupfs",
 ];
 
-export const docker: Engine = {
+export const docker: Engine<Script> = {
   name: "docker",
   keeps: /\/(docker|berth-engines-\w+(\/buildkit)?)$/,
   async start(place) {
@@ -42,12 +43,10 @@ export const docker: Engine = {
     addCommand(place.bin, "docker", `exec /usr/bin/docker -H ${host} "$@"`);
     const env = { DOCKER_CONFIG: at("docker") };
     const image = makeImage("box:latest", ["sh"]);
-    const loaded = await runScript(place, env, `docker load -q -i ${image}`);
-    if (loaded.exit !== 0) throw new Error(`docker load: ${loaded.stderr}`);
+    await prepare(place, env, `docker load -q -i ${image}`);
     const tidy = "docker rm -f $(docker ps -aq); docker volume rm -f $(docker volume ls -q)";
     return {
-      env,
-      tidy,
+      perform: performScripts(place, env, tidy),
       stop: async () => {
         await runScript(place, env, tidy);
         await daemon.stop();

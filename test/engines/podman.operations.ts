@@ -1,9 +1,9 @@
 /** What Podman is asked to do. Networks are left out: a bridge needs the kernel's iptables and a namespace to itself. */
-import type { Operation } from "./operation.ts";
+import type { Script } from "./operation.ts";
 
 const WORDS = "the runtime's own words";
 
-export const operations: readonly Operation[] = [
+export const operations: readonly Script[] = [
   { name: "run", script: "podman run --rm --network none box echo hello" },
   { name: "run: exit code", script: "podman run --rm --network none box sh -c 'exit 7'", exit: 7 },
   { name: "run: input and output", script: "echo typed | podman run -i --rm --network none box cat" },
@@ -173,7 +173,7 @@ podman exec c sh -c 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgr
   {
     name: "limits",
     script: `podman run --rm --network none --memory 64m --memory-swap 128m --memory-reservation 32m --pids-limit 50 --cpus .5 --cpu-shares 512 --cpuset-cpus 0 box sh -c '
-cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes memory/memory.memsw.limit_in_bytes memory/memory.soft_limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us cpu/cpu.shares cpuset/cpuset.cpus' 2>&1`,
+exec 2>&1; cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes memory/memory.memsw.limit_in_bytes memory/memory.soft_limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us cpu/cpu.shares cpuset/cpuset.cpus'`,
   },
   {
     name: "limits: out of memory",
@@ -184,7 +184,7 @@ cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes memory/memory.memsw.limit_in
   {
     name: "limits: the pids limit holds",
     script:
-      "podman run --rm --network none --pids-limit 5 box sh -c 'for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; wait' 2>&1 | grep -c 'fork'",
+      "podman run --rm --network none --pids-limit 5 box sh -c 'exec 2>&1; for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; wait' | grep -c 'fork'",
     exit: 0,
   },
   {
@@ -206,7 +206,7 @@ cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes memory/memory.memsw.limit_in
   {
     name: "read-only",
     script:
-      "podman run --rm --network none --read-only box sh -c 'touch /x; touch /tmp/y && echo tmp; touch /run/z && echo run' 2>&1",
+      "podman run --rm --network none --read-only box sh -c 'exec 2>&1; touch /x; touch /tmp/y && echo tmp; touch /run/z && echo run'",
   },
   {
     name: "tmpfs",
@@ -217,7 +217,7 @@ cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes memory/memory.memsw.limit_in
   {
     name: "volumes",
     script: `mkdir -p v; echo seen > v/file
-podman run --rm --network none -v "$DIR/v:/v:ro" box sh -c 'cat /v/file; touch /v/x; mount | grep " /v " | cut -d" " -f3-6' 2>&1
+podman run --rm --network none -v "$DIR/v:/v:ro" box sh -c 'exec 2>&1; cat /v/file; touch /v/x; mount | grep " /v " | cut -d" " -f3-6'
 podman run --rm --network none -v "$DIR/v:/v" -v "$DIR/v/file:/etc/deep/file" box sh -c 'echo made > /v/made; cat /etc/deep/file'; cat v/made
 podman volume create vol; podman run --rm --network none -v vol:/etc box sh -c 'cat /etc/group | head -n1; echo kept > /etc/kept'
 podman run --rm --network none -v vol:/w box cat /w/kept
@@ -247,18 +247,18 @@ podman run --rm --network none --mount type=bind,src="$DIR/v",dst=/v,bind-propag
   {
     name: "devices",
     script: `podman run --rm --network none --device /dev/fuse:/dev/f:r box sh -c 'ls -l /dev/f | cut -c1-10; ls /dev | sort'
-podman run --rm --network none box sh -c 'mknod /tmp/k c 1 11 && head -c1 /tmp/k' 2>&1
+podman run --rm --network none box sh -c 'exec 2>&1; mknod /tmp/k c 1 11 && head -c1 /tmp/k'
 podman run --rm --network none --device-cgroup-rule 'c 1:11 rw' box sh -c 'mknod /tmp/k c 1 11 && echo made'`,
   },
   {
     name: "seccomp: the default profile",
     script:
-      "podman run --rm --network none box sh -c 'grep Seccomp: /proc/self/status; unshare -U true; chmod 700 /tmp; date -s 2020-01-01 >/dev/null' 2>&1",
+      "podman run --rm --network none box sh -c 'exec 2>&1; grep Seccomp: /proc/self/status; unshare -U true; chmod 700 /tmp; date -s 2020-01-01 >/dev/null'",
   },
   {
     name: "seccomp: a profile of one's own",
     script: `echo '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO","errnoRet":95}]}' > p.json
-podman run --rm --network none --security-opt seccomp=p.json box sh -c 'mkdir /tmp/x; echo $?' 2>&1`,
+podman run --rm --network none --security-opt seccomp=p.json box sh -c 'exec 2>&1; mkdir /tmp/x; echo $?'`,
   },
   {
     name: "seccomp: unconfined",
@@ -268,7 +268,7 @@ podman run --rm --network none --security-opt seccomp=p.json box sh -c 'mkdir /t
   {
     name: "masked and read-only paths",
     script:
-      "podman run --rm --network none box sh -c 'wc -c < /proc/keys; ls /proc/acpi /sys/firmware | wc -l; echo 1 > /proc/sys/kernel/panic; test -w /proc/bus; echo $?' 2>&1",
+      "podman run --rm --network none box sh -c 'exec 2>&1; wc -c < /proc/keys; ls /proc/acpi /sys/firmware | wc -l; echo 1 > /proc/sys/kernel/panic; test -w /proc/bus; echo $?'",
   },
   {
     name: "unmasked",

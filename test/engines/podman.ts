@@ -1,8 +1,9 @@
 /** Podman, with everything of its in the scratch directory. It has no daemon: a conmon watches each container. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Engine } from "./engine.ts";
+import { type Engine, performScripts, prepare } from "./engine.ts";
 import { makeImage } from "./image.ts";
+import type { Script } from "./operation.ts";
 import { addCommand } from "./scratch.ts";
 import { runScript } from "./shell.ts";
 
@@ -18,7 +19,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 `;
 
-export const podman: Engine = {
+export const podman: Engine<Script> = {
   name: "podman",
   // conmon's, and the parent of all.
   keeps: /\/(libpod_parent|berth-engines)(\/conmon)?$/,
@@ -30,17 +31,12 @@ export const podman: Engine = {
     addCommand(place.bin, "podman", `exec /usr/bin/podman ${options} --runtime ${place.program} "$@"`);
     const env = { CONTAINERS_CONF: conf };
     const image = makeImage("localhost/box:latest", ["sh"]);
-    const loaded = await runScript(place, env, `podman load -q -i ${image}`);
-    if (loaded.exit !== 0) throw new Error(`podman load: ${loaded.stderr}`);
+    await prepare(place, env, `podman load -q -i ${image}`);
+    const tidy = "podman pod rm -fa -t 0; podman rm -fa -t 0; podman volume rm -fa";
     return {
-      env,
-      tidy: "podman pod rm -fa -t 0; podman rm -fa -t 0; podman volume rm -fa",
+      perform: performScripts(place, env, tidy),
       stop: async () => {
-        await runScript(
-          place,
-          env,
-          "podman pod rm -fa -t 0; podman rm -fa -t 0; podman system prune -af --volumes",
-        );
+        await runScript(place, env, `${tidy}; podman system prune -af --volumes`);
       },
     };
   },

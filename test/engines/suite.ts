@@ -8,20 +8,19 @@ import type { Operation, Outcome, RuntimeName } from "./operation.ts";
 import { RUNTIMES } from "./operation.ts";
 import { report } from "./report.ts";
 import { makePlace, type Place, removeScratch } from "./scratch.ts";
-import { runScript } from "./shell.ts";
 
 /** The runtimes of this run. runc alone shows what works on a host: BERTH_ENGINES_ONLY=runc. */
 const wanted = RUNTIMES.filter((name) => [undefined, "", name].includes(process.env.BERTH_ENGINES_ONLY));
 
-interface Side {
+interface Side<O extends Operation> {
   readonly place: Place;
-  readonly started: Started;
+  readonly started: Started<O>;
 }
 
 /** Declares the tests of an engine. */
-export function compareRuntimes(engine: Engine, operations: readonly Operation[]): void {
+export function compareRuntimes<O extends Operation>(engine: Engine<O>, operations: readonly O[]): void {
   describe(engine.name, () => {
-    const sides: Side[] = [];
+    const sides: Side<O>[] = [];
     const verdicts: Verdict[] = [];
     let baseline: Baseline;
 
@@ -54,12 +53,10 @@ export function compareRuntimes(engine: Engine, operations: readonly Operation[]
   });
 }
 
-async function carryOut(
-  { place, started }: Side,
-  operation: Operation,
+async function carryOut<O extends Operation>(
+  { place, started }: Side<O>,
+  operation: O,
   signal: AbortSignal,
 ): Promise<[RuntimeName, Outcome]> {
-  const outcome = await runScript(place, started.env, operation.script, signal);
-  await runScript(place, started.env, `${operation.tidy ?? ""}\n${started.tidy}`);
-  return [place.runtime, normaliseOutcome(outcome, place)];
+  return [place.runtime, normaliseOutcome(await started.perform(operation, signal), place)];
 }
