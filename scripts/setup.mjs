@@ -46,7 +46,7 @@ const ENGINES = [
   ["podman", "/usr/bin/podman"],
   ["buildah", "/usr/bin/buildah"],
   ["containerd", "/usr/bin/containerd"],
-  ["docker.io", "/usr/bin/dockerd"],
+  ["docker.io", "/usr/sbin/dockerd"],
   ["runc", "/usr/sbin/runc"],
   ["conmon", "/usr/bin/conmon"],
   ["netavark", "/usr/lib/podman/netavark"],
