@@ -1,7 +1,6 @@
 /** What buildah is asked to do. */
 import type { Script } from "./operation.ts";
-
-const WORDS = "the runtime's own words";
+import { WORDS } from "./reasons.ts";
 
 /** A container to run commands in, whose name is then $C. */
 const FROM = "C=$(buildah from --pull-never localhost/box)";

@@ -1,7 +1,6 @@
 /** What ctr is asked to do. */
 import type { Script } from "./operation.ts";
-
-const WORDS = "the runtime's own words";
+import { MASKS, WORDS } from "./reasons.ts";
 
 export const operations: readonly Script[] = [
   { name: "run", script: "ctr run --rm --runc-binary $RUNTIME $BOX c echo hello" },
@@ -48,8 +47,13 @@ exec 2>&1; env | grep -v HOSTNAME | sort; pwd; touch /tmp/x'`,
   {
     name: "run: mounts",
     script: `mkdir -p m; echo seen > m/f
-ctr run --rm --mount type=bind,src=$DIR/m,dst=/m,options=rbind:ro --runc-binary $RUNTIME $BOX c sh -c 'cat /m/f; touch /m/x 2>&1; cut -d" " -f5- /proc/self/mountinfo | grep -v " overlay " | sed "s/\\(master\\|shared\\):[0-9]*/\\1/"'`,
+ctr run --rm --mount type=bind,src=$DIR/m,dst=/m,options=rbind:ro --runc-binary $RUNTIME $BOX c sh -c "cat /m/f; touch /m/x 2>&1; $MOUNTS"`,
     tidy: "rm -rf m",
+  },
+  {
+    name: "run: what masks paths",
+    script: 'ctr run --rm --runc-binary $RUNTIME $BOX c sh -c "$MASKS"',
+    improves: MASKS,
   },
   {
     name: "run: limits",

@@ -1,5 +1,5 @@
 /** containerd, with everything of its in the scratch directory, driven by its own ctr. */
-import { writeFileSync } from "node:fs";
+import { cpSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startDaemon } from "./daemon.ts";
 import { type Engine, performScripts, prepare } from "./engine.ts";
@@ -43,7 +43,6 @@ const WITHOUT_PID_NAMESPACE = {
     env: ["PATH=/bin"],
     user: { uid: 0, gid: 0 },
   },
-  root: { path: rootfs },
   mounts: [{ destination: "/proc", type: "proc", source: "proc" }],
   linux: { namespaces: [{ type: "mount" }, { type: "network" }] },
 };
@@ -60,8 +59,11 @@ export const containerd: Engine<Script> = {
     addCommand(place.bin, "ctr", `exec /usr/bin/ctr -a ${socketOf(place)} -n ${namespaceOf(place)} "$@"`);
     const image = makeImage(BOX, ["sh"]);
     await prepare(place, {}, `ctr image import ${image}`);
+    // A copy: what the runtime makes in /dev would stay.
+    cpSync(rootfs, join(place.path, "rootfs"), { recursive: true, verbatimSymlinks: true });
     const spec = {
       ...WITHOUT_PID_NAMESPACE,
+      root: { path: join(place.path, "rootfs") },
       linux: { ...WITHOUT_PID_NAMESPACE.linux, cgroupsPath: `/${namespaceOf(place)}/c` },
     };
     writeFileSync(join(place.path, "without-pid-namespace.json"), JSON.stringify(spec));

@@ -1,5 +1,6 @@
 /** What a kubelet asks of the CRI plugin. */
 import type { Actions } from "./cri.ts";
+import { WORDS } from "./reasons.ts";
 
 const FOREVER = ["sleep", "100000"];
 
@@ -84,7 +85,7 @@ export const operations: readonly Actions[] = [
   },
   {
     name: "ExecSync: a program that is not there",
-    improves: { stdout: "the runtime's own words" },
+    improves: { stdout: WORDS },
     async run({ call, pod, say, refusal }) {
       const made = await pod();
       const id = await made.start("a", FOREVER);
@@ -93,7 +94,7 @@ export const operations: readonly Actions[] = [
   },
   {
     name: "StartContainer: a program that is not there",
-    improves: { stdout: "the runtime's own words" },
+    improves: { stdout: WORDS },
     async run({ call, pod, say, refusal }) {
       const made = await pod();
       const id = await made.create("a", ["nope"]);

@@ -1,7 +1,6 @@
 /** What Docker is asked to do. */
 import type { Script } from "./operation.ts";
-
-const WORDS = "the runtime's own words";
+import { MASKS, WORDS } from "./reasons.ts";
 
 export const operations: readonly Script[] = [
   {
@@ -72,8 +71,12 @@ docker volume create vol; docker run --rm --network none -v vol:/etc box sh -c '
   },
   {
     name: "run: mounts of the default container",
-    script:
-      'docker run --rm --network none box sh -c \'cut -d" " -f5- /proc/self/mountinfo | grep -v " overlay " | sed "s/\\(master\\|shared\\):[0-9]*/\\1/"\'',
+    script: 'docker run --rm --network none box sh -c "$MOUNTS"',
+  },
+  {
+    name: "run: what masks paths",
+    script: 'docker run --rm --network none box sh -c "$MASKS"',
+    improves: MASKS,
   },
   {
     name: "run: capabilities, seccomp",

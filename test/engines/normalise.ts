@@ -5,7 +5,7 @@ import { type Place, programs } from "./scratch.ts";
 const RULES: readonly (readonly [RegExp, string])[] = [
   [/\r/g, ""],
   // A terminal without a keyboard, and the race of ctr with a program that ends at once.
-  [/^(\^@)+/g, ""],
+  [/\^@/g, ""],
   [/^.*resize pty.*\n?/gm, ""],
   [/\b[0-9a-f]{64}\b/g, "ID64"],
   [/\b[0-9a-f]{12}\b/g, "ID12"],

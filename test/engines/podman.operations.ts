@@ -1,7 +1,6 @@
 /** What Podman is asked to do. Networks are left out: a bridge needs the kernel's iptables and a namespace to itself. */
 import type { Script } from "./operation.ts";
-
-const WORDS = "the runtime's own words";
+import { MASKS, WORDS } from "./reasons.ts";
 
 export const operations: readonly Script[] = [
   { name: "run", script: "podman run --rm --network none box echo hello" },
@@ -167,7 +166,7 @@ podman pause c; podman rm -f -t 0 c`,
   {
     name: "update",
     script: `podman run -d --name c --network none --memory 64m --pids-limit 50 box sleep 1000 >/dev/null
-podman container update --memory 100m --cpus 0.5 --pids-limit 60 c
+podman container update --memory 100m --cpus 0.5 c
 podman exec c sh -c 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/pids/pids.max'`,
   },
   {
@@ -211,7 +210,7 @@ exec 2>&1; cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes memory/memory.mem
   {
     name: "tmpfs",
     script:
-      "podman run --rm --network none --tmpfs /t:size=1m,mode=1700 box sh -c 'df /t | tail -n1; stat -c %a /t; mount | grep /t'",
+      "podman run --rm --network none --tmpfs /t:size=1m,mode=1700 box sh -c 'df /t | tail -n1; stat -c %a /t; grep /t /proc/mounts | grep ^tmpfs./t'",
   },
   { name: "shared memory", script: "podman run --rm --network none --shm-size 2m box df /dev/shm" },
   {
@@ -224,10 +223,11 @@ podman run --rm --network none -v vol:/w box cat /w/kept
 podman run --rm --network none --mount type=bind,src="$DIR/v",dst=/v,bind-propagation=rslave box sh -c 'grep " /v " /proc/self/mountinfo | grep -c master:; true'`,
     tidy: "rm -rf v",
   },
+  { name: "mounts of the default container", script: 'podman run --rm --network none box sh -c "$MOUNTS"' },
   {
-    name: "mounts of the default container",
-    script:
-      'podman run --rm --network none box sh -c \'cut -d" " -f5- /proc/self/mountinfo | grep -v " overlay " | sed "s/\\(master\\|shared\\):[0-9]*/\\1/; s/,inode64//; s/nr_inodes=[0-9]*/nr_inodes/"\'',
+    name: "what masks paths",
+    script: 'podman run --rm --network none box sh -c "$MASKS"',
+    improves: MASKS,
   },
   {
     name: "capabilities",
@@ -320,7 +320,11 @@ podman run --rm --network container:c --pid container:c --ipc container:c --uts 
     name: "OOM score",
     script: "podman run --rm --network none --oom-score-adj 500 box cat /proc/self/oom_score_adj",
   },
-  { name: "personality", script: "podman run --rm --network none --personality=LINUX32 box uname -m" },
+  {
+    name: "personality",
+    script: "podman run --rm --network none --personality=LINUX32 box uname -m",
+    improves: { stdout: "runc 1.1 ignores linux.personality" },
+  },
   {
     name: "timezone and hosts",
     script: "podman run --rm --network none --add-host a:1.2.3.4 box grep 1.2.3.4 /etc/hosts",
@@ -338,6 +342,7 @@ END
 printf '#!/bin/sh\\nsed "s/.*\\\\(\\"status\\":\\"[a-z]*\\"\\\\).*/\\\\1/" >> %s/hooks.log; echo >> %s/hooks.log\\n' "$DIR" "$DIR" > bin/hook; chmod +x bin/hook
 podman --hooks-dir hooks run --rm --network none box echo hello; grep -o '"status":"[a-z]*"' hooks.log`,
     tidy: "rm -rf hooks hooks.log bin/hook",
+    improves: { stdout: "at poststart a container runs, and runc 1.1 calls it created" },
   },
   {
     name: "healthcheck",
