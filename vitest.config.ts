@@ -16,6 +16,14 @@ const vm = {
  * Tests run in Bun, so that they may call src/linux/ directly. That asks for threads (Bun's child processes lack what the
  * forks pool uses) and for Bun's own import instead of Vite's, which knows neither bun:ffi nor import.meta.dir.
  */
+/** Daemons and containers of real engines, compared with runc's: they share the host, too. */
+const engines = {
+  name: "engines",
+  include: ["test/engines/**/*.test.ts"],
+  fileParallelism: false,
+  hookTimeout: 300_000,
+};
+
 export default defineConfig({
   test: {
     pool: "threads",
@@ -28,6 +36,7 @@ export default defineConfig({
       : [
           { extends: true, test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
           { extends: true, test: integration },
+          { extends: true, test: engines },
         ],
   },
 });

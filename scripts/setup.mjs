@@ -1,7 +1,7 @@
 // Brings a fresh Debian or Ubuntu machine to where berth can be built, tested and run, and does nothing on one that is there.
 // Called by the scripts of package.json. Plain Node: it runs before anything is installed.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { buildMachine, checkMachine as checkVirtualMachine } from "./machine.mjs";
 import { buildRootfs, findStaticBusybox } from "./rootfs.mjs";
 import { attempt, find, giveUp, isDone, perform, root, run, say } from "./stage.mjs";
@@ -39,6 +39,19 @@ const npmCi = [
   "--fetch-retry-maxtimeout=5000",
   "--no-audit",
   "--no-fund",
+];
+
+/** Debian packages of engines, of runc to compare with, and of what they run: each with a file that tells that it is there. */
+const ENGINES = [
+  ["podman", "/usr/bin/podman"],
+  ["buildah", "/usr/bin/buildah"],
+  ["containerd", "/usr/bin/containerd"],
+  ["docker.io", "/usr/sbin/dockerd"],
+  ["runc", "/usr/sbin/runc"],
+  ["conmon", "/usr/bin/conmon"],
+  ["netavark", "/usr/lib/podman/netavark"],
+  ["catatonit", "/usr/bin/catatonit"],
+  ["tini", "/usr/bin/tini"],
 ];
 
 /** Stages in their order. `needs` lists Debian packages, and how to tell that what they bring is there. */
@@ -109,7 +122,31 @@ const stages = [
     outputs: [`${root}dist/vm/kernel`, `${root}dist/vm/initramfs`, `${root}dist/vm/modules/modules.dep`],
     make: () => buildMachine(`${root}dist/vm`),
   },
+  {
+    name: "engines",
+    title: "checking the engines that the tests drive",
+    isWanted: () => process.argv.includes("--engines"),
+    needs: ENGINES.map(([name, path]) => ({ name, isThere: () => existsSync(path) })),
+    inputs: () => [],
+    outputs: ENGINES.map(([, path]) => path),
+    make: () => {},
+  },
 ];
+
+/**
+ * Runs an installation that starts no services, by the policy that invoke-rc.d asks: the tests start the daemons of engines
+ * themselves, in a directory of their own.
+ */
+function withoutServices(install) {
+  const policy = "/usr/sbin/policy-rc.d";
+  if (existsSync(policy)) return install();
+  writeFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  try {
+    return install();
+  } finally {
+    rmSync(policy, { force: true });
+  }
+}
 
 function checkMachine() {
   if (process.platform !== "linux") giveUp(`berth runs on Linux, not on ${process.platform}`);
@@ -144,7 +181,9 @@ function installPackages(names) {
   // A machine that has just started may hold the lock for its own updates.
   const wait = ["-o", "DPkg::Lock::Timeout=300"];
   const install = () =>
-    attempt("apt-get", [...wait, "install", "-y", "--no-install-recommends", ...names], quiet);
+    withoutServices(() =>
+      attempt("apt-get", [...wait, "install", "-y", "--no-install-recommends", ...names], quiet),
+    );
   let result = install();
   if (!result.ok) {
     // The usual cause: lists that are missing, as in a container image, or too old.

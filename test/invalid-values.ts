@@ -344,8 +344,8 @@ export const INVALID_VALUES: readonly [Record<string, Json>, string][] = [
     'linux.devices[0].major: found -1; allowed: a whole number from 0 to 4095 for a device of type "b"',
   ],
   [
-    { "linux.devices": [{ type: "p", path: "/dev/a", fileMode: 4096 }] },
-    "linux.devices[0].fileMode: found 4096; allowed: a whole number from 0 to 4095 (octal 7777)",
+    { "linux.devices": [{ type: "p", path: "/dev/a", fileMode: 65536 }] },
+    "linux.devices[0].fileMode: found 65536; allowed: a whole number from 0 to 65535 (octal 177777)",
   ],
   [
     { "linux.devices": [{ type: "p", path: "/dev/a", uid: -1 }] },

@@ -75,7 +75,7 @@ function nodeOf(device: Device, path: string): Node {
     directory: destination.slice(0, slash) || "/",
     name: destination.slice(slash + 1),
     type: TYPES[device.type],
-    mode: device.fileMode ?? 0o666,
+    mode: (device.fileMode ?? 0o666) & 0o7777,
     major: device.major ?? 0,
     minor: device.minor ?? 0,
     uid: device.uid ?? 0,

@@ -454,7 +454,7 @@ function isDevices2(value: unknown): boolean {
   if (typeof o.path !== "string") return false;
   if (o.major !== undefined && !isWhole(o.major, -9223372036854776000, 9223372036854776000)) return false;
   if (o.minor !== undefined && !isWhole(o.minor, -9223372036854776000, 9223372036854776000)) return false;
-  if (o.fileMode !== undefined && !isWhole(o.fileMode, 0, 4095)) return false;
+  if (o.fileMode !== undefined && !isWhole(o.fileMode, 0, 65535)) return false;
   if (o.uid !== undefined && !isWhole(o.uid, 0, 4294967294)) return false;
   if (o.gid !== undefined && !isWhole(o.gid, 0, 4294967294)) return false;
   return true;

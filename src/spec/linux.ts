@@ -18,7 +18,8 @@ const device = object({
   path: string(),
   major: optional(int64),
   minor: optional(int64),
-  fileMode: optional(whole(0, 0o7777)),
+  // Podman writes st_mode of the host's device, with the bits of the file's type.
+  fileMode: optional(whole(0, 0o177777)),
   uid: optional(id),
   gid: optional(id),
 });

@@ -36,10 +36,14 @@ function warnOfCapabilities({ process }: Spec, warn: Warn): void {
   warn(`process.capabilities has names that berth does not know, which are not given: ${unknown.join(", ")}`);
 }
 
-/** capabilities(7): a capability can be ambient only while it is both permitted and inheritable. */
+/**
+ * capabilities(7): a capability can be ambient only while it is both permitted and inheritable. buildah writes one list into every set but
+ * the inheritable, for each command that it runs, and nobody could do anything about it: that is not worth a word.
+ */
 function warnOfAmbient({ process }: Spec, warn: Warn): void {
-  const { ambient = [], inheritable = [], permitted = [] } = process?.capabilities ?? {};
+  const { ambient = [], inheritable = [], permitted = [], effective = [] } = process?.capabilities ?? {};
   if (ambient.length === 0) return;
+  if (inheritable.length === 0 && ambient.join() === effective.join()) return;
   const useless = ambient.filter((name) => !inheritable.includes(name) || !permitted.includes(name));
   if (useless.length === 0) return;
   const names = useless.join(", ");

@@ -146,6 +146,11 @@ describe("linux.devices", () => {
     ],
     ["p", { type: "p", path: "/dev/x", fileMode: 0o622 }, "/dev/x fifo 0:0 622 0:0"],
     [
+      "fileMode with the bits of the type, as stat gives it",
+      { type: "c", path: "/dev/x", major: 1, minor: 7, fileMode: 0o020640 },
+      "/dev/x character special file 1:7 640 0:0",
+    ],
+    [
       "large numbers",
       { type: "c", path: "/dev/x", major: 511, minor: 1_000_000 },
       "/dev/x character special file 1ff:f4240 666 0:0",

@@ -156,6 +156,21 @@ describe("parseConfig warns of", () => {
       ],
     ],
     [
+      "not of one list in all sets but the inheritable, as buildah writes it",
+      specWith(
+        {},
+        {
+          capabilities: {
+            bounding: ["CAP_KILL"],
+            permitted: ["CAP_KILL"],
+            effective: ["CAP_KILL"],
+            ambient: ["CAP_KILL"],
+          },
+        },
+      ),
+      [],
+    ],
+    [
       "a user name",
       specWith({}, { user: { uid: 0, gid: 0, username: "me" } }),
       ["process.user.username is not for Linux: ignored, uid and gid count"],

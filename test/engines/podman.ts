@@ -1,0 +1,43 @@
+/** Podman, with everything of its in the scratch directory. It has no daemon: a conmon watches each container. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Engine, performScripts, prepare } from "./engine.ts";
+import { makeImage } from "./image.ts";
+import type { Script } from "./operation.ts";
+import { addCommand } from "./scratch.ts";
+import { runScript } from "./shell.ts";
+
+/*
+ * Root here may lack CAP_SYS_RESOURCE, and then Podman's own defaults are above the hard limits. The rest keeps Podman from asking for
+ * systemd, which is not there.
+ */
+const CONTAINERS_CONF = `
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+`;
+
+export const podman: Engine<Script> = {
+  name: "podman",
+  // conmon's, and the parent of all.
+  keeps: /\/(libpod_parent|berth-engines)(\/conmon)?$/,
+  async start(place) {
+    const conf = join(place.path, "containers.conf");
+    writeFileSync(conf, CONTAINERS_CONF);
+    const at = (name: string) => join(place.path, name);
+    const options = `--root ${at("root")} --runroot ${at("run")} --tmpdir ${at("tmp")} --storage-driver overlay`;
+    addCommand(place.bin, "podman", `exec /usr/bin/podman ${options} --runtime ${place.program} "$@"`);
+    const env = { CONTAINERS_CONF: conf };
+    const image = makeImage("localhost/box:latest", ["sh"]);
+    await prepare(place, env, `podman load -q -i ${image}`);
+    const tidy = "podman pod rm -fa -t 0; podman rm -fa -t 0; podman volume rm -fa";
+    return {
+      perform: performScripts(place, env, tidy),
+      stop: async () => {
+        await runScript(place, env, `${tidy}; podman system prune -af --volumes`);
+      },
+    };
+  },
+};
