@@ -22,7 +22,7 @@ export interface Operation {
   /** Why it fails on this host whatever the runtime is. Compared all the same. */
   readonly failsHere?: string;
   /** Parts that may differ from runc's, each with the reason why that is an improvement. */
-  readonly improves?: Partial<Record<Part, string>>;
+  readonly improves?: Partial<Record<Part, string>> | undefined;
 }
 
 /** What is asked of an engine that has a command line. */
