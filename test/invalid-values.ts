@@ -303,7 +303,7 @@ export const INVALID_VALUES: readonly [Record<string, Json>, string][] = [
   ],
   [
     { "linux.devices": [{ type: "p", path: "/dev/a", fileMode: 65536 }] },
-    "linux.devices[0].fileMode: found 65536; allowed: a whole number from 0 to 65535 (octal 177777)",
+    "linux.devices[0].fileMode: found 65536; allowed: a whole number from 0 to 65535",
   ],
   [
     { "linux.devices": [{ type: "p", path: "/dev/a", uid: -1 }] },

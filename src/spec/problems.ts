@@ -142,7 +142,7 @@ function describeNumber(lowest: number, highest: number): string {
   if (highest === 2 ** 64) return "a whole number from 0 to 2^64 - 1";
   if (highest === 2 ** 63) return "a whole number from -2^63 to 2^63 - 1";
   // The fields with these limits are file modes, which people think of in octal.
-  const isMode = highest === 0o777 || highest === 0o7777 || highest === 0o177777;
+  const isMode = highest === 0o777 || highest === 0o7777;
   const octal = isMode ? ` (octal ${highest.toString(8)})` : "";
   return `a whole number from ${lowest} to ${highest}${octal}`;
 }
