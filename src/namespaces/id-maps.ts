@@ -47,3 +47,8 @@ export function mappedId(id: number, mappings: readonly IdMapping[] | undefined)
   const mapping = mappings?.find(({ containerID, size }) => id >= containerID && id < containerID + size);
   return mapping === undefined ? undefined : mapping.hostID + id - mapping.containerID;
 }
+
+/** Whether an id outside stands for one inside. */
+export function isMapped(id: number, mappings: readonly IdMapping[] | undefined): boolean {
+  return mappings?.some(({ hostID, size }) => id >= hostID && id < hostID + size) ?? false;
+}

@@ -3,12 +3,11 @@ import { runHooks } from "../hooks/run.ts";
 import { MS_SLAVE, WNOWAIT } from "../linux/constants.ts";
 import { check, EACCES, EPERM, systemError } from "../linux/errno.ts";
 import { close, readSome, readTextIfThere, withDescriptor, writeAll } from "../linux/file.ts";
-import { withFileSystemIds } from "../linux/ids.ts";
 import { tryOpenTree, trySetPropagation } from "../linux/mount.ts";
 import { pidfdGetfd, waitPidfd } from "../linux/process.ts";
 import { sendDescriptor } from "../linux/socket.ts";
 import type { Spawned } from "../linux/spawn.ts";
-import { mappedId } from "../namespaces/id-maps.ts";
+import { isMapped, mappedId } from "../namespaces/id-maps.ts";
 import { slot } from "../plan/build.ts";
 import type { Encoded } from "../plan/encode.ts";
 import { perform } from "../plan/perform.ts";
@@ -17,7 +16,7 @@ import { HOME_SIZE } from "../process/exec.ts";
 import { homeEntry } from "../process/home.ts";
 import { rlimitSteps } from "../process/limits.ts";
 import { copyUp } from "../rootfs/copy-up.ts";
-import { makePathInRoot } from "../rootfs/make-path.ts";
+import { type ContainerRoot, makePathInRoot } from "../rootfs/make-path.ts";
 import type { Spec } from "../spec/config.ts";
 import type { ContainerRecord } from "../state/store.ts";
 import type { ContainerPlan } from "./compile.ts";
@@ -96,7 +95,7 @@ function serve(
   switch (request.kind) {
     case "make-path":
       naming(request.of, () =>
-        root((fd) => asContainerRoot(creation, () => makePathInRoot(fd, request.path, request.type))),
+        root((fd) => makePathInRoot(fd, request.path, request.type, containerRoot(creation))),
       );
       return DONE;
     case "open-tree":
@@ -169,19 +168,15 @@ function naming(path: string, act: () => void): void {
   }
 }
 
-/** What is made in the rootfs belongs to the container's root, and is refused where that one may not write. */
-function asContainerRoot(creation: Creation, make: () => void): void {
-  const owner = containerRoot(creation);
-  if (owner === undefined) make();
-  else withFileSystemIds(owner.uid, owner.gid, make);
-}
-
-/** The ids on the host of the root of the container's new user namespace. */
-function containerRoot({ spec, plan }: Creation): { uid: number; gid: number } | undefined {
+/** The root of the container's new user namespace. */
+function containerRoot({ spec, plan }: Creation): ContainerRoot | undefined {
   if (!plan.namespaces.created.has("user")) return undefined;
   const uid = mappedId(0, spec.linux.uidMappings);
   const gid = mappedId(0, spec.linux.gidMappings);
-  return uid === undefined || gid === undefined ? undefined : { uid, gid };
+  if (uid === undefined || gid === undefined) return undefined;
+  const has = (uid: number, gid: number) =>
+    isMapped(uid, spec.linux.uidMappings) && isMapped(gid, spec.linux.gidMappings);
+  return { uid, gid, has };
 }
 
 function runCreateHooks({ spec, plan, record, child, cgroup }: Creation): void {

@@ -21,8 +21,8 @@ events_logger = "file"
 
 export const podman: Engine<Script> = {
   name: "podman",
-  // conmon's, and the parent of all.
-  keeps: /\/(libpod_parent|berth-engines)(\/conmon)?$/,
+  // conmon's, those of pods, and the parent of all.
+  keeps: /\/(libpod_parent(\/[0-9a-f]{64})?|berth-engines)(\/conmon)?$/,
   async start(place) {
     const conf = join(place.path, "containers.conf");
     writeFileSync(conf, CONTAINERS_CONF);

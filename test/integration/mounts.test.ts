@@ -923,6 +923,14 @@ describe("in a user namespace", () => {
     expect(statSync(join(bundle.rootfs, "mnt/a/b"))).toMatchObject({ uid: 100000, gid: 100000 });
   });
 
+  test("missing targets are made where only the root of the namespace may write: CAP_DAC_OVERRIDE", () => {
+    const bundle = bundleOf(withUserNamespace, mounting(tmpfs("a")));
+    chown(bundle.rootfs, 100001);
+    chmodSync(join(bundle.rootfs, "mnt"), 0o555);
+    outputOfBundle(bundle);
+    expect(statSync(join(bundle.rootfs, "mnt/a"))).toMatchObject({ uid: 100000, gid: 100000 });
+  });
+
   test("a target that the container's root may not make is refused", () => {
     const bundle = bundleOf(withUserNamespace, mounting(tmpfs("a")));
     expect(refuse(["run", "--bundle", bundle.path, newId()])).toMatch(
