@@ -4,6 +4,7 @@ import { waitUntil } from "../bundle.ts";
 import {
   createContainer,
   forever,
+  isAlive,
   refuse,
   script,
   spawnBerth,
@@ -51,6 +52,21 @@ describe("events", () => {
     succeed(["delete", "--force", id]);
     expect(await told.ended).toMatchObject({ status: 0, stderr: "" });
     expect(new Set(lines(told.output()).map(({ type }) => type))).toEqual(new Set(["stats"]));
+  });
+
+  test("ends with the container also when telling takes longer than the interval", async () => {
+    const { id } = startContainer(forever);
+    const told = spawnBerth(["events", "--interval", "1ms", id]);
+    try {
+      waitUntil(() => lines(told.output()).length >= 3, "three statistics were told");
+      // Not deleted: of a cgroup that is gone there is little to tell.
+      succeed(["kill", id, "KILL"]);
+      waitUntil(() => !isAlive(told.pid), "it has ended");
+    } finally {
+      if (isAlive(told.pid)) told.kill("SIGKILL");
+      succeed(["delete", "--force", id]);
+    }
+    expect(await told.ended).toMatchObject({ status: 0, stderr: "" });
   });
 
   test("tells of a process that is killed for memory", async () => {
