@@ -41,7 +41,7 @@ export function events(root: string, id: string, interval: number, tell: (event:
         next = Math.max(next + interval, now);
       }
       // Each time round, however short the interval: or the end would never be seen.
-      const [ended] = poll(watched, Math.max(next - performance.now(), 0));
+      const [ended] = poll(watched, Math.max(Math.min(next - performance.now(), oom.again()), 0));
       for (let kills = oom.takeKills(); kills > 0; kills--) tell({ type: "oom", id });
       if (ended !== 0) return;
     }
