@@ -32,15 +32,16 @@ export function events(root: string, id: string, interval: number, tell: (event:
     scope.keep(pidfd);
     const oom = openOomWatch(placeOf(record), record.v1 ?? [], scope);
     let next = performance.now();
+    const watched = [{ fd: pidfd, events: POLLIN }, ...oom.polled];
     for (;;) {
-      const left = next - performance.now();
-      if (left <= 0) {
+      const now = performance.now();
+      if (next <= now) {
         tell(statsOf(record));
-        next += interval;
-        continue;
+        // When berth was stopped, or telling took longer than that, what was missed is not made up for.
+        next = Math.max(next + interval, now);
       }
-      const watched = [{ fd: pidfd, events: POLLIN }, ...oom.polled];
-      const [ended] = poll(watched, left);
+      // Each time round, however short the interval: or the end would never be seen.
+      const [ended] = poll(watched, Math.max(Math.min(next - performance.now(), oom.again()), 0));
       for (let kills = oom.takeKills(); kills > 0; kills--) tell({ type: "oom", id });
       if (ended !== 0) return;
     }

@@ -4,6 +4,7 @@ import { waitUntil } from "../bundle.ts";
 import {
   createContainer,
   forever,
+  isAlive,
   refuse,
   script,
   spawnBerth,
@@ -51,6 +52,25 @@ describe("events", () => {
     succeed(["delete", "--force", id]);
     expect(await told.ended).toMatchObject({ status: 0, stderr: "" });
     expect(new Set(lines(told.output()).map(({ type }) => type))).toEqual(new Set(["stats"]));
+  });
+
+  test("ends with the container also when telling takes longer than the interval", async () => {
+    const { id } = startContainer(forever);
+    // More of them than there are CPUs: none can keep to its interval.
+    const tellers = Array.from({ length: 4 * navigator.hardwareConcurrency }, () =>
+      spawnBerth(["events", "--interval", "1ms", id]),
+    );
+    try {
+      for (const { output } of tellers)
+        waitUntil(() => lines(output()).length >= 3, "three statistics were told");
+      // Not deleted: of a cgroup that is gone there is little to tell.
+      succeed(["kill", id, "KILL"]);
+      waitUntil(() => !tellers.some(({ pid }) => isAlive(pid)), "all have ended");
+    } finally {
+      for (const teller of tellers) if (isAlive(teller.pid)) teller.kill("SIGKILL");
+      succeed(["delete", "--force", id]);
+    }
+    for (const { ended } of tellers) expect(await ended).toMatchObject({ status: 0, stderr: "" });
   });
 
   test("tells of a process that is killed for memory", async () => {

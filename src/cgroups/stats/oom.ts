@@ -13,7 +13,16 @@ export interface OomWatch {
   readonly polled: readonly Polled[];
   /** How many were killed since it was asked last. */
   takeKills(): number;
+  /** When to ask again though nothing woke the caller, in milliseconds from now. */
+  again(): number;
 }
+
+const NEVER = () => Number.POSITIVE_INFINITY;
+const NOTHING: OomWatch = { polled: [], takeKills: () => 0, again: NEVER };
+
+/** v1 tells that memory has run out before it kills, and not once it has: how long to look for that, and how often; milliseconds. */
+const PATIENCE = 1000;
+const INTERVAL = 20;
 
 /** Begins to watch; where the host counts no such kills, nothing is ever noticed. */
 export function openOomWatch(place: CgroupPlace, v1: readonly V1Place[], scope: Scope): OomWatch {
@@ -24,25 +33,32 @@ export function openOomWatch(place: CgroupPlace, v1: readonly V1Place[], scope: 
 /** memory.events wakes who polls it, until that one has read it again. */
 function watchV2(place: CgroupPlace, scope: Scope): OomWatch {
   const fd = tryOpen(`${directoryOf(place)}/memory.events`, O_RDONLY);
-  if (fd < 0) return { polled: [], takeKills: () => 0 };
+  if (fd < 0) return NOTHING;
   scope.keep(fd);
-  return { polled: [{ fd, events: POLLPRI }], takeKills: since(() => killsIn(fd)) };
+  return { polled: [{ fd, events: POLLPRI }], takeKills: since(() => killsIn(fd)), again: NEVER };
 }
 
 /** An eventfd that the kernel is told of in cgroup.event_control wakes, until it is read; memory.oom_control counts. */
 function watchV1(place: CgroupPlace, scope: Scope): OomWatch {
   const directory = directoryOf(place);
   const control = tryOpen(`${directory}/memory.oom_control`, O_RDONLY);
-  if (control < 0) return { polled: [], takeKills: () => 0 };
+  if (control < 0) return NOTHING;
   scope.keep(control);
   const register = scope.keep(open(`${directory}/cgroup.event_control`, O_WRONLY));
   const event = scope.keep(check(syscall("eventfd2", 0, O_CLOEXEC | O_NONBLOCK), "make an event counter"));
   tryWrite(register, new TextEncoder().encode(`${event} ${control}`));
-  const kills = () => {
-    tryRead(event);
-    return killsIn(control);
+  const kills = since(() => killsIn(control));
+  let lookUntil = 0;
+  return {
+    polled: [{ fd: event, events: POLLIN }],
+    takeKills() {
+      if (typeof tryRead(event) !== "number") lookUntil = performance.now() + PATIENCE;
+      const grown = kills();
+      if (grown > 0) lookUntil = 0;
+      return grown;
+    },
+    again: () => (performance.now() < lookUntil ? INTERVAL : Number.POSITIVE_INFINITY),
   };
-  return { polled: [{ fd: event, events: POLLIN }], takeKills: since(kills) };
 }
 
 /** 0 when the cgroup is gone: its container has ended. */
