@@ -23,6 +23,7 @@ import { becomeSteps } from "../process/become.ts";
 import { makeCwdSteps } from "../process/cwd.ts";
 import { execSteps, homeSteps, lacksHome, planExecutable } from "../process/exec.ts";
 import type { CallerLimit } from "../process/limits.ts";
+import type { FilterSteps, SeccompFilter } from "../process/seccomp/load.ts";
 import { keyringSteps, personalitySteps, secludeSteps, sessionStep } from "../process/session.ts";
 import { nullSteps, type Stdio } from "../process/stdio.ts";
 import { terminalSteps } from "../process/terminal.ts";
@@ -48,6 +49,8 @@ export interface CompileContext {
   readonly cgroup: { readonly mount: string; readonly path: string } | null;
   /** Makes the steps of what few containers ask for; undefined: this one asks for none of it. */
   readonly special?: typeof specialSteps | undefined;
+  /** Of linux.seccomp. */
+  readonly seccomp: SeccompFilter | undefined;
 }
 
 /** The Plan of a container: what its init does, and what the runtime must know to serve it. */
@@ -56,6 +59,8 @@ export interface ContainerPlan {
   readonly descriptors: Descriptors;
   readonly init: readonly Step[];
   readonly requests: readonly Request[];
+  /** How it loads its seccomp filter, if it has one. */
+  readonly filter: FilterSteps | undefined;
 }
 
 /**
@@ -85,6 +90,7 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
     (list) => list !== undefined && list.length > 0,
   );
   const special = context.special?.(spec, fds, requests);
+  const filter = process === undefined ? undefined : context.seccomp?.steps(fds);
   const init: Step[] = [
     ...beginSteps(fds),
     ...namespaceSteps(spec.linux, namespaces, fds, requests),
@@ -116,15 +122,17 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
         callerLimit: context.callerLimit,
         userNamespace,
         hostUid: mappedId(uid, spec.linux.uidMappings) ?? uid,
+        filtered: filter !== undefined,
         requests,
       }),
-      ...startSteps(fds, createReady(fds, requests)),
+      ...startSteps(fds, createReady(fds, requests, filter)),
+      ...(filter?.last ?? []),
       ...execSteps(executable, home?.home),
     );
   } else {
-    init.push(...startSteps(fds, createReady(fds, requests)));
+    init.push(...startSteps(fds, createReady(fds, requests, undefined)));
   }
-  return { namespaces, descriptors: fds, init, requests: requests.list };
+  return { namespaces, descriptors: fds, init, requests: requests.list, filter };
 }
 
 const STAT_SIZE = 144;
@@ -156,12 +164,17 @@ function beginSteps(fds: Descriptors): Step[] {
   ];
 }
 
-function createReady(fds: Descriptors, requests: ReturnType<typeof createRequests>): Step[] {
+function createReady(
+  fds: Descriptors,
+  requests: ReturnType<typeof createRequests>,
+  filter: FilterSteps | undefined,
+): Step[] {
   const at = serving("start", "");
   return [
     // What is left of the host: nobody may reach it through this process while it waits.
     at.call("close_range", [fds.listen + 1, ALL32, 0]),
     at.call("prctl", [PR_SET_PDEATHSIG, 0, 0, 0, 0]),
+    ...(filter?.before ?? []),
     ...requests.ask(at, { kind: "ready" }),
   ];
 }

@@ -12,6 +12,7 @@ export function compileContext(
   rootfs: string,
   cgroup: CompileContext["cgroup"],
   special: CompileContext["special"],
+  seccomp: CompileContext["seccomp"],
 ): CompileContext {
   return {
     id: options.id,
@@ -25,5 +26,6 @@ export function compileContext(
     mayMakeDevices: hasCapability(CAP_MKNOD),
     cgroup,
     special,
+    seccomp,
   };
 }

@@ -24,13 +24,15 @@ import {
 } from "../linux/spawn.ts";
 import { type NamespacePlan, openNamespaces, planNamespaces } from "../namespaces/namespaces.ts";
 import { refuseOwnSettings } from "../namespaces/own.ts";
-import { encode } from "../plan/encode.ts";
+import { type Encoded, encode } from "../plan/encode.ts";
 import { descriptors } from "../plan/protocol.ts";
+import { loadSeccomp, type SeccompFilter } from "../process/seccomp/load.ts";
 import type { Spec } from "../spec/config.ts";
 import { asksForSpecial } from "../spec/special.ts";
 import {
   type ContainerRecord,
   closeState,
+  type FilterRecord,
   removeState,
   reserve,
   START_SOCKET,
@@ -41,7 +43,7 @@ import {
 } from "../state/store.ts";
 import { type Bundle, locateRootfs, readBundle } from "./bundle.ts";
 import { isService, preserve } from "./caller.ts";
-import { type CompileContext, compile } from "./compile.ts";
+import { type CompileContext, type ContainerPlan, compile } from "./compile.ts";
 import { type ConsoleReceiver, checkTerminal, connectConsole, connectTo } from "./console.ts";
 import { compileContext } from "./context.ts";
 import { performOn, stepsBeforeExecution, stepsBeforeStart } from "./init-actions.ts";
@@ -106,12 +108,19 @@ export async function createContainer(asked: CreateOptions, foreground?: Console
   const special = asksForSpecial(bundle.spec)
     ? (await import("./special.ts")).prepareSpecial(bundle.spec, options.id)
     : undefined;
+  const seccomp = await loadSeccomp(
+    bundle.spec,
+    bundle.text,
+    options.root,
+    bundle.spec.process?.noNewPrivileges === true,
+    options.warn,
+  );
   const directory = reserve(options.root, options.id);
   const record = {
     ...newRecord(options, bundle, rootfs, cgroup, special?.resctrl),
     ...(v1 === undefined ? {} : { v1: v1.places }),
   };
-  const making: Making = { options, bundle, directory, limits, v1, special, record };
+  const making: Making = { options, bundle, directory, limits, v1, special, seccomp, record };
   try {
     if (service?.notify === true) (await import("./notify.ts")).makeNotifyDirectory(directory);
     return scoped((scope) => make(making, foreground, scope));
@@ -135,6 +144,7 @@ interface Making {
   readonly limits: Limits | undefined;
   readonly v1: V1Room | undefined;
   readonly special: Special | undefined;
+  readonly seccomp: SeccompFilter | undefined;
   record: ContainerRecord;
   cgroup?: Cgroup;
   v1Made?: MadeV1;
@@ -181,9 +191,13 @@ function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Sc
   const { starting, sync, planFd, context } = beginInit(making, scope);
   const { plan, encoded } = orFinish(making, starting, () => {
     writeConfig(directory, bundle.text);
+    making.seccomp?.save(options.root);
     const plan = compile(spec, context);
-    return { plan, encoded: encode(plan.init, plan.descriptors.sync) };
+    return { plan, encoded: encode(plan.init, plan.descriptors.sync, plan.filter?.notice) };
   });
+  if (plan.filter !== undefined) {
+    making.record = { ...making.record, filter: filterRecord(plan, encoded, making.seccomp) };
+  }
   seal(planFd, "berth-plan", encoded.bytes);
   const child = finishInit(making, starting, sync, plan.namespaces);
 
@@ -205,6 +219,19 @@ function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Sc
   rename(START_SOCKET_CREATING, START_SOCKET, directory.fd);
   release(sync);
   return { directory, record: making.record, spec, child };
+}
+
+/** What `start` must know of a filter. The listener's descriptor is the lowest free one: init has closed all above `sync` by then. */
+function filterRecord(
+  { filter, descriptors }: ContainerPlan,
+  { steps }: Encoded,
+  seccomp: SeccompFilter | undefined,
+): FilterRecord {
+  return {
+    notice: descriptors.notice,
+    listener: seccomp?.notifies === true ? descriptors.sync + 1 : null,
+    step: filter === undefined ? -1 : steps.indexOf(filter.load),
+  };
 }
 
 function makeCgroup(making: Making): void {
@@ -257,7 +284,14 @@ function beginInit(making: Making, scope: Scope): Beginning {
     closeFrom: fds.temporary,
   });
   scope.drop(syncOfInit);
-  const context = compileContext(options, bundle, record.rootfs, record.cgroup, making.special?.steps);
+  const context = compileContext(
+    options,
+    bundle,
+    record.rootfs,
+    record.cgroup,
+    making.special?.steps,
+    making.seccomp,
+  );
   return { starting, sync, planFd, context };
 }
 

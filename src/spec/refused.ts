@@ -10,12 +10,7 @@ interface Unsupported {
   readonly isAsked: (spec: Spec) => boolean;
 }
 
-const UNSUPPORTED: readonly Unsupported[] = [
-  {
-    path: "linux.seccomp",
-    isAsked: ({ linux: { seccomp } }) => asks(seccomp?.defaultAction) || asks(seccomp?.syscalls),
-  },
-];
+const UNSUPPORTED: readonly Unsupported[] = [];
 
 /** Whether berth carries out this part of config.json: "linux.seccomp". */
 export function isCarriedOut(path: string): boolean {

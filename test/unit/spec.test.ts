@@ -216,7 +216,6 @@ describe("refuseUnsupported", () => {
     { destination: "/b", type: "bind", options: ["rbind", "ridmap=uids=0-1-2"] },
   ];
   test.each<[string[], object]>([
-    [["linux.seccomp"], specWith({}, {}, { seccomp: { defaultAction: "SCMP_ACT_ALLOW" } })],
     [
       [
         "mounts[0].uidMappings",
@@ -241,7 +240,6 @@ describe("refuseUnsupported", () => {
         intelRdt: {},
         netDevices: {},
         timeOffsets: {},
-        seccomp: { defaultAction: "", architectures: [], syscalls: [] },
       },
     );
     const { spec } = await parse(config);
