@@ -52,3 +52,65 @@ export function engineProfile(): Seccomp {
     ],
   };
 }
+
+/** A system call to be made by seccomp-probe.c; see there. */
+export interface Probe {
+  readonly way: "n" | "i" | "t" | "p";
+  readonly call: number;
+  readonly args?: readonly bigint[];
+}
+
+/** How the probe takes it. */
+export function probeArgument({ way, call, args = [] }: Probe): string {
+  return [way, call.toString(16), ...args.map((value) => value.toString(16))].join(" ");
+}
+
+/** Compiles the probe. @returns the path of the program, in `directory` */
+export function buildProbe(directory: string): string {
+  const program = `${directory}/seccomp-probe`;
+  const flags =
+    "-std=gnu11 -O1 -Wall -Wextra -Werror -ffreestanding -fno-builtin -fno-stack-protector -fno-pie -no-pie -static -nostdlib -nostartfiles -mno-red-zone -fcf-protection=none -fomit-frame-pointer";
+  const source = `${import.meta.dirname}/seccomp-probe.c`;
+  const { exitCode, stderr } = Bun.spawnSync(["cc", ...flags.split(" "), "-o", program, source]);
+  if (exitCode !== 0) throw new Error(`cannot build the probe: ${stderr}`);
+  return program;
+}
+
+type Rule = NonNullable<Seccomp["syscalls"]>[number];
+type Argument = NonNullable<Rule["args"]>[number];
+
+/** Whether a comparison holds, by what runtime-spec says of its operator. */
+export function holds({ op, value, valueTwo = 0 }: Argument, argument: bigint): boolean {
+  const wanted = BigInt(value);
+  switch (op) {
+    case "SCMP_CMP_NE":
+      return argument !== wanted;
+    case "SCMP_CMP_LT":
+      return argument < wanted;
+    case "SCMP_CMP_LE":
+      return argument <= wanted;
+    case "SCMP_CMP_EQ":
+      return argument === wanted;
+    case "SCMP_CMP_GE":
+      return argument >= wanted;
+    case "SCMP_CMP_GT":
+      return argument > wanted;
+    case "SCMP_CMP_MASKED_EQ":
+      return (argument & wanted) === BigInt(valueTwo);
+  }
+}
+
+/** Whether all comparisons of a rule hold. */
+export function matches({ args = [] }: Rule, call: readonly bigint[]): boolean {
+  return args.every((argument) => holds(argument, call[argument.index] ?? 0n));
+}
+
+/** Numbers that look as if drawn by chance, the same ones for the same seed. */
+export function drawing(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    // A linear congruential generator, by the constants of Numerical Recipes; its upper bits are the good ones.
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}

@@ -1,7 +1,7 @@
 import type { BerthError } from "../errors.ts";
 import { POLLHUP, POLLIN } from "../linux/constants.ts";
 import { check, EBADF, systemError } from "../linux/errno.ts";
-import { close, readSome, rewind, scoped, withDescriptor, writeAll } from "../linux/file.ts";
+import { close, readSome, rewind, scoped, tryReadlink, withDescriptor, writeAll } from "../linux/file.ts";
 import { syscall } from "../linux/native.ts";
 import { pidfdGetfd, poll } from "../linux/process.ts";
 import { sendDescriptor } from "../linux/socket.ts";
@@ -60,7 +60,11 @@ export function beginFilteredStart(
 function awaitListener(pidfd: number, number: number, connection: number): number | undefined {
   for (;;) {
     const fd = syscall("pidfd_getfd", pidfd, number, 0);
-    if (fd !== -EBADF) return check(fd, "fetch the listener of the seccomp filter");
+    if (fd >= 0) {
+      // Until init has taken the connection, its listening socket has that number.
+      if (tryReadlink(`/proc/self/fd/${fd}`) === "anon_inode:seccomp notify") return fd;
+      close(fd);
+    } else if (fd !== -EBADF) check(fd, "fetch the listener of the seccomp filter");
     const [ready = 0] = poll([{ fd: connection, events: POLLIN }], LOOK_AGAIN);
     if ((ready & (POLLIN | POLLHUP)) !== 0) return undefined;
   }

@@ -28,9 +28,9 @@ export const ACTIONS: Readonly<Record<ActionName, number>> = {
   SCMP_ACT_ALLOW: 0x7fff_0000,
 };
 
-/** Actions that carry a value, and the greatest that arrives: the kernel cuts an errno at MAX_ERRNO. */
+/** Actions that carry a value, and the greatest that libseccomp takes. */
 export const LARGEST_VALUE: Readonly<Partial<Record<ActionName, number>>> = {
-  SCMP_ACT_ERRNO: 4095,
+  SCMP_ACT_ERRNO: 4094,
   SCMP_ACT_TRACE: 0xffff,
 };
 
