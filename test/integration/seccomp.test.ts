@@ -1,4 +1,4 @@
-import { copyFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { ENOSYS, EPERM } from "../../src/linux/errno.ts";
@@ -384,16 +384,21 @@ test("each flag, alone and with the others", () => {
   }
 });
 
-test("SPEC_ALLOW is what no flags at all mean, and an empty list means none", () => {
-  const mitigation = (flags?: NonNullable<Seccomp["flags"]>) => {
-    const bundle = makeBundle((config) => {
-      script("cat /proc/self/status")(config);
-      config.linux.seccomp = { ...allowing(), ...(flags === undefined ? {} : { flags }) };
-    });
-    const status = succeed(["run", "--bundle", bundle.path, newId()]);
-    return /^Speculation_Store_Bypass:\t(.*)$/m.exec(status)?.[1];
-  };
-  expect(mitigation()).toBe(mitigation(["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]));
+test.each<[string, Partial<Seccomp>, string]>([
+  ["SPEC_ALLOW where config.json has none", {}, "SECCOMP_FILTER_FLAG_SPEC_ALLOW"],
+  ["none where its list is empty", { flags: [] }, "0"],
+  ["those it names", { flags: ["SECCOMP_FILTER_FLAG_LOG"] }, "SECCOMP_FILTER_FLAG_LOG"],
+  [
+    "not WAIT_KILLABLE_RECV, which is about notifications",
+    { flags: ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"] },
+    "0",
+  ],
+])("flags: %s", (_, more, flags) => {
+  const bundle = makeBundle((config) => {
+    config.linux.seccomp = { ...allowing(), ...more };
+  });
+  const steps = succeed(["explain", bundle.path]);
+  expect(steps).toMatch(new RegExp(`seccomp\\b.*SECCOMP_SET_MODE_FILTER.*\\b${flags}\\b`));
 });
 
 test("a profile like an engine's own", () => {
@@ -410,4 +415,43 @@ test("a profile like an engine's own", () => {
   });
   const { stdout } = berth(["run", "--bundle", bundle.path, newId()]);
   expect(stdout).toBe("denied\nlisted\nSeccomp:\t2\n");
+});
+
+/** Where Debian's golang-github-containers-common has Podman's own. */
+const PODMAN = "/usr/share/containers/seccomp.json";
+
+test.skipIf(!existsSync(PODMAN))("Podman's default profile", () => {
+  interface Condition {
+    readonly arches?: readonly string[];
+    readonly caps?: readonly string[];
+  }
+  type Entry = Rule & { readonly includes?: Condition; readonly excludes?: Condition };
+  const podman = JSON.parse(readFileSync(PODMAN, "utf8")) as {
+    defaultAction: Rule["action"];
+    defaultErrnoRet?: number;
+    syscalls: readonly Entry[];
+  };
+  // As an engine does it for a container without capabilities.
+  const syscalls = podman.syscalls
+    .filter(({ includes = {}, excludes = {} }) => {
+      const here = (arches: readonly string[] = []) =>
+        arches.some((arch) => ["amd64", "x86", "x32"].includes(arch));
+      if ((includes.caps ?? []).length > 0) return false;
+      return ((includes.arches ?? []).length === 0 || here(includes.arches)) && !here(excludes.arches);
+    })
+    .map(({ names, action, errnoRet, args }): Rule => {
+      return { names, action, ...(errnoRet == null ? {} : { errnoRet }), ...(args == null ? {} : { args }) };
+    });
+  const bundle = makeBundle((config) => {
+    script("ls / > /dev/null && echo listed; grep Seccomp: /proc/self/status")(config);
+    config.linux.seccomp = {
+      defaultAction: podman.defaultAction,
+      ...(podman.defaultErrnoRet === undefined ? {} : { defaultErrnoRet: podman.defaultErrnoRet }),
+      architectures: ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+      syscalls,
+    };
+  });
+  expect(syscalls.length).toBeGreaterThan(5);
+  const { status, stdout } = berth(["run", "--bundle", bundle.path, newId()]);
+  expect({ status, stdout }).toEqual({ status: 0, stdout: "listed\nSeccomp:\t2\n" });
 });
