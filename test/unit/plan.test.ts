@@ -110,6 +110,13 @@ describe("encode", () => {
     expect(plan.encoded.offsetOf(slot("other"))).toBeUndefined();
   });
 
+  test.each([252, 256, 258, 1 << 16, (1 << 16) + 4])("%i bytes as they are", (size) => {
+    const content = Uint8Array.from({ length: size }, (_, i) => (i * 7) % 251);
+    const { encoded, dataAt, step } = decode([at.call("read", [0, rawBytes(content, "content")])]);
+    const begin = dataAt + (step(0).args[1] ?? 0);
+    expect(Buffer.from(encoded.bytes.slice(begin, begin + size)).equals(Buffer.from(content))).toBe(true);
+  });
+
   test("a negative constant is written in two's complement", () => {
     const { bytes } = encode([at.call("close", [-100])]);
     expect(new DataView(bytes.buffer).getBigInt64(40 + 16, true)).toBe(-100n);
