@@ -54,8 +54,9 @@ static inline long sys(long nr, long a, long b, long c, long d, long e, long f)
 
 static inline void __attribute__((noreturn)) leave(int status)
 {
-	for (;;)
-		sys(__NR_exit_group, status, 0, 0, 0, 0, 0);
+	sys(__NR_exit_group, status, 0, 0, 0, 0, 0);
+	/* A seccomp filter forbids it. */
+	__builtin_trap();
 }
 
 #endif

@@ -6,13 +6,19 @@
  */
 #include "run.h"
 
-/* Says which step failed and why, and stays until the reader has let go: it may want to look at this process's root. */
-static void __attribute__((noreturn)) give_up(int fd, struct failure failure)
+/*
+ * Says which step failed and why, and stays until the reader has let go: it may want to look at this process's root. A seccomp
+ * filter may forbid all of that, but not to write to memory. No notice, or not yet: its address is 0.
+ */
+static void __attribute__((noreturn)) give_up(const struct header *plan, struct failure failure)
 {
-	struct { int fd; short events, revents; } peer = { fd, 0, 0 };
+	struct { int fd; short events, revents; } peer = { plan->report, 0, 0 };
+	struct failure *notice = *(struct failure **)((char *)plan + plan->data + plan->notice);
 
-	sys(__NR_write, fd, (long)&failure, sizeof failure, 0, 0, 0);
-	sys(__NR_ppoll, (long)&peer, 1, 0, 0, 0, 0);
+	if (notice)
+		*notice = failure;
+	if (sys(__NR_write, plan->report, (long)&failure, sizeof failure, 0, 0, 0) == sizeof failure)
+		sys(__NR_ppoll, (long)&peer, 1, 0, 0, 0, 0);
 	leave(1);
 }
 
@@ -46,7 +52,7 @@ void __attribute__((noreturn)) start(long *stack)
 	relocate(plan);
 	failure = run(plan);
 	if (failure.error)
-		give_up(plan->report, failure);
+		give_up(plan, failure);
 	leave(0);
 }
 

@@ -21,6 +21,8 @@ struct header {
 	uint32_t relocs;     /* offset of the relocations: where in the data lie offsets that become addresses */
 	uint32_t nrelocs;
 	int32_t report;      /* descriptor that hears of a failure */
+	uint32_t notice;     /* data offset of the address of memory that hears of it as well; 0: none */
+	uint32_t unused;
 };
 
 struct step {

@@ -250,7 +250,10 @@ function leftCgroups(): string[] {
  * The common parent of its cgroups may stay until the end, as runtimes remove only the cgroup that they were given.
  */
 export function leftovers(): string[] {
-  const states = existsSync(stateRoot) ? readdirSync(stateRoot) : [];
+  // Compiled filters stay for the next container.
+  const states = existsSync(stateRoot)
+    ? readdirSync(stateRoot).filter((name) => name !== "seccomp@cache")
+    : [];
   return [
     ...leftProcesses().map((pid) => `process ${pid}: ${read(`/proc/${pid}/status`).split("\n")[0]}`),
     ...leftCgroups()

@@ -11,7 +11,7 @@ import type { Branch, Bytes, Call, Fail, Label, Slot, Step, Struct, Value } from
  * times faster than to write into a buffer piece by piece.
  */
 const MAGIC = 0x74726562;
-const HEADER = 32;
+const HEADER = 40;
 const STEP = 80;
 const OP_CALL = 1;
 const OP_WHEN = 2;
@@ -43,8 +43,9 @@ export interface Encoded {
 /**
  * Encodes a Plan.
  * @param report the descriptor on which the executor reports a failure; of no meaning for a Plan that the runtime runs itself
+ * @param notice holds the address of memory to write that failure to as well, once a step has filled it
  */
-export function encode(plan: readonly Step[], report = -1): Encoded {
+export function encode(plan: readonly Step[], report = -1, notice?: Slot): Encoded {
   const steps: RunStep[] = [];
   const targets = new Map<Label, number>();
   for (const step of plan) {
@@ -67,7 +68,14 @@ export function encode(plan: readonly Step[], report = -1): Encoded {
     if (data.slotsUsed > slotSpace) continue;
     const dataAt = HEADER + STEP * steps.length;
     return {
-      bytes: assemble(code, data, report, steps.length, dataAt),
+      bytes: assemble(
+        code,
+        data,
+        report,
+        steps.length,
+        dataAt,
+        notice === undefined ? 0 : placeOf(data, notice),
+      ),
       steps,
       offsetOf: (slot) => {
         const place = data.places.get(slot);
@@ -135,12 +143,26 @@ function placeOf(data: Data, value: Slot | Struct | Bytes): number {
 
 function addBytes({ words, slotSpace }: Data, { bytes }: Bytes): number {
   const at = words.length;
+  if (bytes.length >= LARGE && bytes.length <= LARGEST && bytes.length % 4 === 0) {
+    // A seccomp filter is of thousands of words. A copy, for what was given need not be aligned.
+    Reflect.apply(words.push, words, new Uint32Array(bytes.slice().buffer));
+  } else {
+    addWords(words, bytes);
+  }
+  if (words.length % 2 === 1) words.push(0);
+  return slotSpace + 4 * at;
+}
+
+/** From here on it is faster to have bytes converted than to put them together one by one. */
+const LARGE = 256;
+/** An engine passes only so many arguments. */
+const LARGEST = 1 << 16;
+
+function addWords(words: number[], bytes: Uint8Array): void {
   for (let i = 0; i < bytes.length; i += 4) {
     const [a = 0, b = 0, c = 0, d = 0] = [bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]];
     words.push((a | (b << 8) | (c << 16) | (d << 24)) >>> 0);
   }
-  if (words.length % 2 === 1) words.push(0);
-  return slotSpace + 4 * at;
 }
 
 function addStruct(data: Data, { size, fields }: Struct): number {
@@ -179,12 +201,19 @@ function high(value: number): number {
   return value >= 0 && value < U32 ? 0 : ((value - (value >>> 0)) / U32) >>> 0;
 }
 
-function assemble(code: number[], data: Data, report: number, steps: number, dataAt: number): Uint8Array {
+function assemble(
+  code: number[],
+  data: Data,
+  report: number,
+  steps: number,
+  dataAt: number,
+  notice: number,
+): Uint8Array {
   const textAt = dataAt + data.slotSpace + 4 * data.words.length;
   const relocationsAt = (textAt + data.text.length + 7) & ~7;
   const size = relocationsAt + 4 * data.relocations.length;
   const words = new Uint32Array((size + 3) >> 2);
-  words.set([MAGIC, size, steps, dataAt, textAt, relocationsAt, data.relocations.length, report]);
+  words.set([MAGIC, size, steps, dataAt, textAt, relocationsAt, data.relocations.length, report, notice]);
   words.set(code, HEADER >> 2);
   words.set(data.words, (dataAt + data.slotSpace) >> 2);
   words.set(data.relocations, relocationsAt >> 2);

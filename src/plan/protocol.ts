@@ -33,6 +33,10 @@ import type { Bytes, Slot, Step, Struct } from "./step.ts";
  *   start -> init     one byte                 go on to execve
  *   init -> start     { step, errno }          execve failed; init waits as above
  *   end of file                                execve succeeded: the connection is close-on-exec
+ *
+ * With a seccomp filter, which may forbid anything but execve: `start` has taken the file of `Descriptors.notice` before, and
+ * looks there at the end of file: init writes { step, errno } into its memory first. A filter with a listener is waited for:
+ * when it is loaded, `start` takes its descriptor, hands it over, and sends a second byte.
  */
 
 /** What init asks the runtime for. */
@@ -102,6 +106,8 @@ export interface Descriptors {
   readonly time: number;
   /** The console's master, if any: the runtime fetches it from here. */
   readonly console: number;
+  /** With a seccomp filter: the file whose memory init reports through when the filter forbids it to write. */
+  readonly notice: number;
   /** From here on, what the Plan opens is temporary: a block of steps ends with close_range(temporary, ~0). */
   readonly temporary: number;
 }
@@ -118,7 +124,8 @@ export function descriptors(preserved: number): Descriptors {
     proc: first + 4,
     time: first + 5,
     console: first + 6,
-    temporary: first + 7,
+    notice: first + 7,
+    temporary: first + 8,
   };
 }
 

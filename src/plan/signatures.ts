@@ -111,6 +111,18 @@ const SIGNATURES: Readonly<Partial<Record<SyscallName, readonly Parameter[]>>> =
   ],
   mkdirat: [DIRFD, PATH, ["mode", "mode"]],
   mknodat: [DIRFD, PATH, ["mode", "mode"], ["device", "hex"]],
+  memfd_create: [
+    ["name", "address"],
+    ["flags", flags("MFD_CLOEXEC")],
+  ],
+  mmap: [
+    ["address", "address"],
+    SIZE,
+    ["protection", flags("PROT_*")],
+    ["flags", one("MAP_SHARED")],
+    FD,
+    ["offset", "number"],
+  ],
   mount: [
     ["source", "address"],
     ["target", "address"],
@@ -159,6 +171,11 @@ const SIGNATURES: Readonly<Partial<Record<SyscallName, readonly Parameter[]>>> =
     ["pid", "number"],
     ["attributes", "address"],
     ["flags", "hex"],
+  ],
+  seccomp: [
+    ["operation", one("SECCOMP_SET_MODE_FILTER")],
+    ["flags", flags("SECCOMP_FILTER_FLAG_*")],
+    ["filter", "address"],
   ],
   setdomainname: [["name", "address"], SIZE],
   setgroups: [SIZE, ["groups", "address"]],

@@ -16,6 +16,8 @@ export interface BecomeContext {
   readonly userNamespace: boolean;
   /** What its user id is on the host. */
   readonly hostUid: number;
+  /** A seccomp filter is loaded before execve. */
+  readonly filtered: boolean;
   readonly requests: Requests;
 }
 
@@ -30,7 +32,7 @@ export function becomeSteps(process: Process, executable: Executable, context: B
     ...ownLimitSteps(process.rlimits ?? [], context.requests, context.callerLimit),
     ...cwd.beforeUser,
     ...ownerSteps(context.stdio, uid, context.hostUid, process.terminal === true),
-    ...identitySteps(process, context.userNamespace, cwd.afterUser),
+    ...identitySteps(process, context.userNamespace, cwd.afterUser, context.filtered),
     serving("identity", "process.user.umask").call("umask", [process.user?.umask ?? 0o022]),
     ...findSteps(executable),
   ];

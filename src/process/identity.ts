@@ -48,15 +48,23 @@ export function capabilityMask(names: readonly string[] = []): { low: number; hi
  * Steps by which init becomes the user of `process.user` with exactly `process.capabilities`; man 7 capabilities.
  * The bounding set is cut while CAP_SETPCAP is still there, and capabilities are kept over the change of user.
  * @param between steps that come after the change of user and before capabilities are cut
+ * @param filtered a seccomp filter is loaded before execve. Without no_new_privs that takes CAP_SYS_ADMIN, which then stays
+ *   effective and permitted until execve: that one computes both anew, from the bounding, inheritable and ambient sets
  */
-export function identitySteps(process: Process, userNamespace: boolean, between: readonly Step[]): Step[] {
+export function identitySteps(
+  process: Process,
+  userNamespace: boolean,
+  between: readonly Step[],
+  filtered = false,
+): Step[] {
   const capabilities = process.capabilities ?? {};
+  const keepsAdmin = filtered && process.noNewPrivileges !== true;
   const user = process.user ?? {};
   return [
     ...boundingSteps(capabilities),
     ...userSteps(user, userNamespace),
     ...between,
-    ...capabilitySteps(capabilities),
+    ...capabilitySteps(capabilities, keepsAdmin),
     ...(process.noNewPrivileges === true
       ? [serving("identity", "process.noNewPrivileges").call("prctl", [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0])]
       : []),
@@ -100,11 +108,12 @@ function userSteps(user: User, userNamespace: boolean): Step[] {
   ];
 }
 
-function capabilitySteps(capabilities: Capabilities): Step[] {
+function capabilitySteps(capabilities: Capabilities, keepsAdmin: boolean): Step[] {
   const { call } = serving("identity", "process.capabilities");
   const ambient = serving("identity", "process.capabilities.ambient");
-  const effective = capabilityMask(capabilities.effective);
-  const permitted = capabilityMask(capabilities.permitted);
+  const admin = keepsAdmin ? ["CAP_SYS_ADMIN"] : [];
+  const effective = capabilityMask([...(capabilities.effective ?? []), ...admin]);
+  const permitted = capabilityMask([...(capabilities.permitted ?? []), ...admin]);
   const inheritable = capabilityMask(capabilities.inheritable);
   const header = struct(8, [{ name: "version", offset: 0, size: 4, value: LINUX_CAPABILITY_VERSION_3 }]);
   const word = (name: string, offset: number, value: number) => ({ name, offset, size: 4 as const, value });

@@ -7,7 +7,6 @@ import { effectiveIds } from "../linux/process.ts";
 import type { Spec } from "../spec/config.ts";
 import { hasNewNamespace } from "../spec/namespaces.ts";
 import { parseConfig } from "../spec/parse.ts";
-import { refuseUnsupported } from "../spec/refused.ts";
 import type { User } from "./rootless.ts";
 
 /** A bundle whose config.json was read and checked. */
@@ -38,7 +37,6 @@ export async function readBundle(
   const text = readBundleFile(file, path);
   const { spec, warnings } = await parseConfig(text, file);
   for (const warning of warnings) warn(warning);
-  refuseUnsupported(spec);
   const bundle = { path, text, spec };
   if (effectiveIds().uid !== 0) return (await import("./rootless.ts")).forUser(bundle, warn);
   requireMappings(spec);

@@ -24,6 +24,7 @@ import { makeCwdSteps } from "../process/cwd.ts";
 import { execSteps, homeSteps, lacksHome, planExecutable } from "../process/exec.ts";
 import type { CallerLimit } from "../process/limits.ts";
 import { prioritySteps } from "../process/scheduling.ts";
+import type { FilterSteps, SeccompFilter } from "../process/seccomp/load.ts";
 import { keyringSteps, personalitySteps, secludeSteps, sessionStep } from "../process/session.ts";
 import { nullSteps, type Stdio } from "../process/stdio.ts";
 import { terminalSteps } from "../process/terminal.ts";
@@ -51,6 +52,8 @@ export interface CompileContext {
   readonly ownPriority?: boolean;
   /** Makes the steps of what few containers ask for; undefined: this one asks for none of it. */
   readonly special?: typeof specialSteps | undefined;
+  /** Of linux.seccomp. */
+  readonly seccomp: SeccompFilter | undefined;
 }
 
 /** The Plan of a container: what its init does, and what the runtime must know to serve it. */
@@ -59,6 +62,8 @@ export interface ContainerPlan {
   readonly descriptors: Descriptors;
   readonly init: readonly Step[];
   readonly requests: readonly Request[];
+  /** How it loads its seccomp filter, if it has one. */
+  readonly filter: FilterSteps | undefined;
 }
 
 /**
@@ -88,6 +93,7 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
     (list) => list !== undefined && list.length > 0,
   );
   const special = context.special?.(spec, fds, requests);
+  const filter = process === undefined ? undefined : context.seccomp?.steps(fds);
   const init: Step[] = [
     ...beginSteps(fds),
     ...namespaceSteps(spec.linux, namespaces, fds, requests),
@@ -120,15 +126,17 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
         callerLimit: context.callerLimit,
         userNamespace,
         hostUid: mappedId(uid, spec.linux.uidMappings) ?? uid,
+        filtered: filter !== undefined,
         requests,
       }),
-      ...startSteps(fds, createReady(fds, requests)),
+      ...startSteps(fds, createReady(fds, requests, filter)),
+      ...(filter?.last ?? []),
       ...execSteps(executable, home?.home),
     );
   } else {
-    init.push(...startSteps(fds, createReady(fds, requests)));
+    init.push(...startSteps(fds, createReady(fds, requests, undefined)));
   }
-  return { namespaces, descriptors: fds, init, requests: requests.list };
+  return { namespaces, descriptors: fds, init, requests: requests.list, filter };
 }
 
 const STAT_SIZE = 144;
@@ -160,12 +168,17 @@ function beginSteps(fds: Descriptors): Step[] {
   ];
 }
 
-function createReady(fds: Descriptors, requests: ReturnType<typeof createRequests>): Step[] {
+function createReady(
+  fds: Descriptors,
+  requests: ReturnType<typeof createRequests>,
+  filter: FilterSteps | undefined,
+): Step[] {
   const at = serving("start", "");
   return [
     // What is left of the host: nobody may reach it through this process while it waits.
     at.call("close_range", [fds.listen + 1, ALL32, 0]),
     at.call("prctl", [PR_SET_PDEATHSIG, 0, 0, 0, 0]),
+    ...(filter?.before ?? []),
     ...requests.ask(at, { kind: "ready" }),
   ];
 }

@@ -12,6 +12,7 @@ export function compileContext(
   rootfs: string,
   cgroup: CompileContext["cgroup"],
   special: CompileContext["special"],
+  seccomp: CompileContext["seccomp"],
 ): CompileContext {
   return {
     id: options.id,
@@ -26,5 +27,6 @@ export function compileContext(
     cgroup,
     ownPriority: bundle.user !== undefined,
     special,
+    seccomp,
   };
 }

@@ -24,8 +24,9 @@ import {
 } from "../linux/spawn.ts";
 import { type NamespacePlan, openNamespaces, planNamespaces } from "../namespaces/namespaces.ts";
 import { refuseOwnSettings } from "../namespaces/own.ts";
-import { encode } from "../plan/encode.ts";
+import { type Encoded, encode } from "../plan/encode.ts";
 import { descriptors } from "../plan/protocol.ts";
+import { loadSeccomp, type SeccompFilter } from "../process/seccomp/load.ts";
 import type { Spec } from "../spec/config.ts";
 import { asksForIdMaps } from "../spec/mount-id-map.ts";
 import { asksForSpecial } from "../spec/special.ts";
@@ -33,6 +34,7 @@ import {
   type ContainerRecord,
   checkId,
   closeState,
+  type FilterRecord,
   removeState,
   reserve,
   START_SOCKET,
@@ -44,7 +46,7 @@ import {
 import type { UnitRoom } from "../systemd/room.ts";
 import { type Bundle, locateRootfs, readBundle } from "./bundle.ts";
 import { isService, preserve } from "./caller.ts";
-import { type CompileContext, compile } from "./compile.ts";
+import { type CompileContext, type ContainerPlan, compile } from "./compile.ts";
 import { type ConsoleReceiver, checkTerminal, connectConsole, connectTo } from "./console.ts";
 import { compileContext } from "./context.ts";
 import type { IdMappedMounts } from "./id-maps.ts";
@@ -119,6 +121,13 @@ export async function createContainer(asked: CreateOptions, foreground?: Console
   const idMaps = asksForIdMaps(bundle.spec)
     ? (await import("./id-maps.ts")).prepareIdMaps(bundle, rootfs)
     : undefined;
+  const seccomp = await loadSeccomp(
+    bundle.spec,
+    bundle.text,
+    options.root,
+    bundle.spec.process?.noNewPrivileges === true,
+    options.warn,
+  );
   const directory = reserve(options.root, options.id);
   const record = {
     ...newRecord(options, bundle, rootfs, cgroup, special?.resctrl),
@@ -133,6 +142,7 @@ export async function createContainer(asked: CreateOptions, foreground?: Console
     unit,
     special,
     idMaps,
+    seccomp,
     record,
   };
   try {
@@ -169,6 +179,7 @@ interface Making {
   readonly unit: UnitRoom | undefined;
   readonly special: Special | undefined;
   readonly idMaps: IdMappedMounts | undefined;
+  readonly seccomp: SeccompFilter | undefined;
   record: ContainerRecord;
   cgroup?: Cgroup;
   v1Made?: MadeV1;
@@ -216,9 +227,13 @@ function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Sc
   const { starting, sync, planFd, context } = beginInit(making, scope);
   const { plan, encoded } = orFinish(making, starting, () => {
     writeConfig(directory, bundle.text);
+    making.seccomp?.save(options.root);
     const plan = compile(spec, context);
-    return { plan, encoded: encode(plan.init, plan.descriptors.sync) };
+    return { plan, encoded: encode(plan.init, plan.descriptors.sync, plan.filter?.notice) };
   });
+  if (plan.filter !== undefined) {
+    making.record = { ...making.record, filter: filterRecord(plan, encoded, making.seccomp) };
+  }
   seal(planFd, "berth-plan", encoded.bytes);
   const child = finishInit(making, starting, sync, plan.namespaces);
 
@@ -242,6 +257,19 @@ function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Sc
   rename(START_SOCKET_CREATING, START_SOCKET, directory.fd);
   release(sync);
   return { directory, record: making.record, spec, child };
+}
+
+/** What `start` must know of a filter. The listener's descriptor is the lowest free one: init has closed all above `sync` by then. */
+function filterRecord(
+  { filter, descriptors }: ContainerPlan,
+  { steps }: Encoded,
+  seccomp: SeccompFilter | undefined,
+): FilterRecord {
+  return {
+    notice: descriptors.notice,
+    listener: seccomp?.notifies === true ? descriptors.sync + 1 : null,
+    step: filter === undefined ? -1 : steps.indexOf(filter.load),
+  };
 }
 
 function makeCgroup(making: Making): void {
@@ -297,7 +325,14 @@ function beginInit(making: Making, scope: Scope): Beginning {
     closeFrom: fds.temporary,
   });
   scope.drop(syncOfInit);
-  const context = compileContext(options, bundle, record.rootfs, record.cgroup, making.special?.steps);
+  const context = compileContext(
+    options,
+    bundle,
+    record.rootfs,
+    record.cgroup,
+    making.special?.steps,
+    making.seccomp,
+  );
   return { starting, sync, planFd, context };
 }
 

@@ -14,6 +14,8 @@ import { statusOf } from "./status.ts";
 export interface Container {
   readonly record: ContainerRecord;
   readonly spec: Spec;
+  /** The text that it is from. */
+  readonly config: string;
   /** Of its init. */
   readonly pidfd: number;
 }
@@ -39,7 +41,8 @@ export function findContainer(root: string, id: string, ignorePaused: boolean, s
     if (status === "paused" && !ignorePaused) {
       throw refusal(id, "cannot exec in a paused container (use --ignore-paused to override)");
     }
-    return { record, spec: savedSpec(readConfig(directory)), pidfd };
+    const config = readConfig(directory);
+    return { record, spec: savedSpec(config), config, pidfd };
   } finally {
     closeState(directory);
   }

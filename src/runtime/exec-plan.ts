@@ -13,6 +13,7 @@ import { becomeSteps } from "../process/become.ts";
 import { type Executable, execSteps } from "../process/exec.ts";
 import type { CallerLimit } from "../process/limits.ts";
 import { prioritySteps } from "../process/scheduling.ts";
+import type { FilterSteps, SeccompFilter } from "../process/seccomp/load.ts";
 import { keyringSteps, personalitySteps, secludeSteps, sessionStep } from "../process/session.ts";
 import { nullSteps, type Stdio } from "../process/stdio.ts";
 import { joinedTerminalSteps } from "../process/terminal.ts";
@@ -32,6 +33,8 @@ export interface ExecContext {
   readonly descriptors: Descriptors;
   /** The caller is not root, see CompileContext. */
   readonly ownPriority: boolean;
+  /** Of the container's linux.seccomp. */
+  readonly seccomp?: SeccompFilter | undefined;
   readonly special?: SpecialExec | undefined;
 }
 
@@ -39,6 +42,8 @@ export interface ExecContext {
 export interface ExecPlan {
   readonly steps: readonly Step[];
   readonly requests: readonly Request[];
+  /** How it loads its seccomp filter, if it has one. */
+  readonly filter: FilterSteps | undefined;
 }
 
 /**
@@ -56,6 +61,8 @@ export function compileExec(
   const requests = createRequests(fds.sync);
   const userNamespace = (context.namespaces & CLONE_NEWUSER) !== 0;
   const uid = process.user?.uid ?? 0;
+  const filter = context.seccomp?.steps(fds);
+  const executing = { kind: "executing" } as const;
   const steps = [
     ...joinSteps(spec, context),
     ...(context.special?.first ?? []),
@@ -74,14 +81,17 @@ export function compileExec(
       callerLimit: context.callerLimit,
       userNamespace,
       hostUid: mappedId(uid, spec.linux.uidMappings) ?? uid,
+      filtered: filter !== undefined,
       requests,
     }),
     ...lastSteps(fds),
-    requests.tell(serving("start", ""), { kind: "executing" }),
-    // Here, and nowhere later, belongs what must come last before execve: linux.seccomp.
+    // Before a filter may forbid it to speak, the runtime must have taken its notice.
+    ...(filter === undefined
+      ? [requests.tell(serving("start", ""), executing)]
+      : [...filter.before, ...requests.ask(serving("start", ""), executing), ...filter.last]),
     ...execSteps(executable, undefined),
   ];
-  return { steps, requests: requests.list };
+  return { steps, requests: requests.list, filter };
 }
 
 /** The first steps: nothing outlives the runtime, nothing leaks into what is executed later, and the root is the container's. */

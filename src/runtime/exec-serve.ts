@@ -9,6 +9,7 @@ import { MESSAGE_SIZE, REQUEST, type Request } from "../plan/protocol.ts";
 import { rlimitSteps } from "../process/limits.ts";
 import type { Process } from "../spec/process.ts";
 import type { ConsoleReceiver } from "./console.ts";
+import type { FilteredStart } from "./filtered-start.ts";
 import { DONE } from "./release.ts";
 
 /** A process that is on its way into a container. */
@@ -20,6 +21,8 @@ export interface Joining {
   readonly sync: number;
   /** Takes the master of its terminal, if it has one. */
   readonly console: ConsoleReceiver | undefined;
+  /** Begins its start, if it has a seccomp filter. */
+  readonly filtered: (() => FilteredStart) | undefined;
 }
 
 /** A step of its Plan that failed. */
@@ -36,21 +39,27 @@ export interface FailedStep {
 export function serveUntilExecuted(joining: Joining): FailedStep | undefined {
   const { sync, process, requests, child } = joining;
   let executing = false;
+  let filtered: FilteredStart | undefined;
   for (;;) {
     const { bytes, descriptor } =
       process.terminal === true
         ? receiveWithDescriptor(sync, MESSAGE_SIZE)
         : { bytes: readSome(sync, MESSAGE_SIZE), descriptor: undefined };
     if (bytes.length === 0) {
+      const notice = filtered?.notice() ?? bytes;
+      if (notice.length > 0) return failedStep(notice);
       if (executing) return undefined;
       throw systemError(EPIPE, "wait for the process");
     }
-    const view = new DataView(bytes.buffer);
-    const [first, second] = [view.getUint32(0, true), view.getUint32(4, true)];
+    const { step: first, errno: second } = failedStep(bytes);
     if (first !== REQUEST) return { step: first, errno: second };
     switch (requests[second]?.kind) {
       case "executing":
         executing = true;
+        if (joining.filtered === undefined) continue;
+        filtered = joining.filtered();
+        writeAll(sync, DONE, "answer the process");
+        filtered.handOver(sync);
         continue;
       case "limits": {
         const pid = slot("pid");
@@ -65,6 +74,11 @@ export function serveUntilExecuted(joining: Joining): FailedStep | undefined {
     }
     writeAll(sync, DONE, "answer the process");
   }
+}
+
+function failedStep(message: Uint8Array): FailedStep {
+  const view = new DataView(message.buffer);
+  return { step: view.getUint32(0, true), errno: view.getUint32(4, true) };
 }
 
 function takeMaster(master: number | undefined, console: ConsoleReceiver | undefined): void {

@@ -21,6 +21,7 @@ import { type Executable, HOME_SIZE, lacksHome, planExecutable } from "../proces
 import { homeEntry } from "../process/home.ts";
 import { callerLimit } from "../process/limits.ts";
 import type { ScoreKeeper } from "../process/own-score.ts";
+import type { SeccompFilter } from "../process/seccomp/load.ts";
 import { inspectStdio } from "../process/stdio.ts";
 import type { Process } from "../spec/process.ts";
 import type { ContainerRecord } from "../state/store.ts";
@@ -36,9 +37,11 @@ import {
 import { compileExec, type ExecPlan } from "./exec-plan.ts";
 import { type FailedStep, serveUntilExecuted } from "./exec-serve.ts";
 import type { SpecialExec } from "./exec-special.ts";
+import type { FilteredStart } from "./filtered-start.ts";
 import { passSignalsOn } from "./foreground.ts";
 import { performOn, stepsBeforeStart } from "./init-actions.ts";
 import { release } from "./release.ts";
+import { hookState } from "./status.ts";
 
 /** A process that is to join a container, with all that can be found wrong before anything is made. */
 export interface Joining {
@@ -57,6 +60,8 @@ export interface Joining {
   readonly warn: (message: string) => void;
   /** What few processes need; undefined: this one needs none of it. */
   readonly special: SpecialExec | undefined;
+  /** Of the container's linux.seccomp. */
+  readonly seccomp: SeccompFilter | undefined;
 }
 
 /**
@@ -77,7 +82,7 @@ export async function start(joining: Joining, scope: Scope): Promise<Spawned> {
   scope.drop(syncOfChild);
   let failed: FailedStep | undefined;
   try {
-    failed = execute(joining, plan, child, sync);
+    failed = execute(joining, plan, child, sync, await filteredExec(joining, plan, encoded, child));
   } catch (error) {
     const ended = awaitReadable(child.pidfd, patienceFor(error));
     const exit = end(child);
@@ -144,7 +149,7 @@ function orFinish<T>(starting: Starting, act: () => T): T {
 }
 
 function compilePlan(
-  { container, place, process, fds, score, special }: Joining,
+  { container, place, process, fds, score, special, seccomp }: Joining,
   planFd: number,
 ): { plan: ExecPlan; encoded: Encoded } {
   const executable = withHome(planExecutable(process), process, place.root);
@@ -157,8 +162,9 @@ function compilePlan(
     descriptors: fds,
     ownPriority: score !== undefined,
     special,
+    seccomp,
   });
-  const encoded = encode(plan.steps, fds.sync);
+  const encoded = encode(plan.steps, fds.sync, plan.filter?.notice);
   seal(planFd, "berth-plan", encoded.bytes);
   return { plan, encoded };
 }
@@ -194,6 +200,7 @@ function execute(
   { requests }: ExecPlan,
   child: Spawned,
   sync: number,
+  filtered: (() => FilteredStart) | undefined,
 ): FailedStep | undefined {
   if (container.record.v1 !== undefined) joinV1(container.record.v1, child.pid);
   if (score === undefined) performOn(child.pid, stepsBeforeStart({ ...container.spec, process }));
@@ -201,7 +208,21 @@ function execute(
   // Before the program can run: a signal that ended berth now would leave it behind.
   if (!detach) passSignalsOn(child.pidfd);
   release(sync);
-  return serveUntilExecuted({ process, requests, child, sync, console });
+  return serveUntilExecuted({ process, requests, child, sync, console, filtered });
+}
+
+/** What a seccomp filter makes different; undefined without one: then nothing of it is loaded. */
+async function filteredExec(
+  { container: { record, spec }, fds, seccomp }: Joining,
+  { filter }: ExecPlan,
+  { steps }: Encoded,
+  { pid, pidfd }: Spawned,
+): Promise<(() => FilteredStart) | undefined> {
+  if (filter === undefined || seccomp === undefined) return undefined;
+  const { beginFilteredStart } = await import("./filtered-start.ts");
+  const listener = seccomp.notifies ? fds.sync + 1 : null;
+  const known = { notice: fds.notice, listener, step: steps.indexOf(filter.load) };
+  return () => beginFilteredStart({ pid, pidfd, state: hookState(record, "running") }, known, spec);
 }
 
 async function describe(

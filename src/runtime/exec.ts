@@ -4,6 +4,7 @@ import { copyWindowSize } from "../linux/terminal.ts";
 import { descriptors } from "../plan/protocol.ts";
 import type { ReadFile } from "../process/accounts.ts";
 import { readContainerFile } from "../process/home.ts";
+import { loadSeccomp } from "../process/seccomp/load.ts";
 import type { Spec } from "../spec/config.ts";
 import type { Process } from "../spec/process.ts";
 import { asksForSpecialExec } from "../spec/special.ts";
@@ -58,7 +59,16 @@ export async function exec(options: ExecOptions): Promise<number> {
       : undefined;
     const score =
       effectiveIds().uid === 0 ? undefined : (await import("../process/own-score.ts")).scoreKeeper();
-    const joining = { ...prepared, score, warn: options.warn, special };
+    const seccomp = await loadSeccomp(
+      container.spec,
+      container.config,
+      options.root,
+      process.noNewPrivileges === true,
+      () => {
+        // What it leaves out was said when the container was created.
+      },
+    );
+    const joining = { ...prepared, score, warn: options.warn, special, seccomp };
     const { pid, pidfd } = await start(joining, scope);
     if (options.detach) return 0;
     return awaitProcess({ pid, pidfd, master, reap: false, afterwards: undefined });
@@ -85,7 +95,7 @@ function prepare(
   process: Process,
   foreground: ConsoleReceiver,
   scope: Scope,
-): Omit<Joining, "score" | "warn" | "special"> {
+): Omit<Joining, "score" | "warn" | "special" | "seccomp"> {
   const { detach, pidFile, consoleSocket, pidfdSocket, preserveFds, cgroup } = options;
   checkTerminal(process, consoleSocket, !detach);
   preserve(preserveFds);

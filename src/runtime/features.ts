@@ -3,7 +3,6 @@ import { MEMORY_POLICY_FLAGS, MEMORY_POLICY_MODES } from "../process/memory-poli
 import { mountOptionNames } from "../rootfs/mount-options.ts";
 import { CAPABILITIES } from "../spec/capabilities.ts";
 import { hooks } from "../spec/config.ts";
-import { isCarriedOut } from "../spec/refused.ts";
 import { choicesAt, keysOf } from "../spec/schema.ts";
 import { seccomp } from "../spec/seccomp.ts";
 import { commit, SPEC_VERSION, version } from "./version.ts";
@@ -17,7 +16,6 @@ const UNSAFE_ANNOTATIONS: readonly string[] = ["org.systemd.property."];
  */
 export function features() {
   const flags = choicesAt(seccomp, "flags").sort();
-  const hasSeccomp = isCarriedOut("linux.seccomp");
   const options = mountOptionNames();
   return {
     ociVersionMin: "1.0.0",
@@ -33,15 +31,15 @@ export function features() {
         v2: true,
         systemd: true,
         systemdUser: true,
-        rdma: isCarriedOut("linux.resources.rdma"),
+        rdma: true,
       },
       seccomp: {
-        enabled: hasSeccomp,
+        enabled: true,
         actions: choicesAt(seccomp, "syscalls", "action").sort(),
         operators: choicesAt(seccomp, "syscalls", "args", "op").sort(),
         archs: choicesAt(seccomp, "architectures").sort(),
         knownFlags: flags,
-        supportedFlags: hasSeccomp ? flags : [],
+        supportedFlags: flags,
       },
       apparmor: { enabled: true },
       selinux: { enabled: true },

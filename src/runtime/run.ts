@@ -47,7 +47,7 @@ export async function run(options: RunOptions): Promise<number> {
   let notify: NotifyProxy | undefined;
   try {
     notify = await notifyProxy(directory);
-    startContainer(directory, record, spec);
+    await startContainer(directory, record, spec);
   } catch (error) {
     await discard(container, options.warn);
     throw error;

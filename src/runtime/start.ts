@@ -2,7 +2,7 @@ import { BerthError } from "../errors.ts";
 import { runHooks } from "../hooks/run.ts";
 import { O_DIRECTORY, O_PATH } from "../linux/constants.ts";
 import { errnoText } from "../linux/errno.ts";
-import { open, readSome, scoped, tryUnlink, withDescriptor, writeAll } from "../linux/file.ts";
+import { close, open, readSome, scoped, tryUnlink, withDescriptor, writeAll } from "../linux/file.ts";
 import { openProcess } from "../linux/process.ts";
 import { pathThrough, tryConnect } from "../linux/socket.ts";
 import { MESSAGE_SIZE } from "../plan/protocol.ts";
@@ -22,6 +22,7 @@ import {
 } from "../state/store.ts";
 import { awaitEnd, killAll } from "./destroy.ts";
 import { execHint } from "./failure.ts";
+import type { FilteredStart } from "./filtered-start.ts";
 import type { NotifyProxy } from "./notify.ts";
 import { hookState, statusOf } from "./status.ts";
 
@@ -45,7 +46,7 @@ export async function start(root: string, id: string): Promise<void> {
     checkCreated(directory, record);
     const spec = savedSpec(readConfig(directory));
     notify = await notifyProxy(directory);
-    startContainer(directory, record, spec);
+    await startContainer(directory, record, spec);
   } finally {
     closeState(directory);
   }
@@ -79,7 +80,11 @@ function checkCreated(
  * As {@link start}, for a container whose state directory is open and locked.
  * @throws BerthError
  */
-export function startContainer(directory: StateDirectory, record: ContainerRecord, spec: Spec): void {
+export async function startContainer(
+  directory: StateDirectory,
+  record: ContainerRecord,
+  spec: Spec,
+): Promise<void> {
   if (spec.process === undefined) {
     throw new BerthError(
       "invalid-config",
@@ -93,19 +98,20 @@ export function startContainer(directory: StateDirectory, record: ContainerRecor
       `container "${record.id}": cannot start a container that has stopped`,
     );
   }
-  withDescriptor(pidfd, () => {
-    try {
-      runStartContainerHooks(record, spec, pidfd);
-      execute(connect(directory, record), directory, record, spec);
-      const place = { kind: "runtime", bundle: record.bundle } as const;
-      runHooks("poststart", spec.hooks?.poststart, hookState(record, "running"), place);
-    } catch (error) {
-      // runtime.md "Lifecycle", steps 8 to 10. And who hears of the failure must not find init still about to exit.
-      killAll(record);
-      awaitEnd(record);
-      throw error;
-    }
-  });
+  try {
+    runStartContainerHooks(record, spec, pidfd);
+    const filtered = await filteredStart(record, spec, pidfd);
+    execute(connect(directory, record), directory, record, spec, filtered);
+    const place = { kind: "runtime", bundle: record.bundle } as const;
+    runHooks("poststart", spec.hooks?.poststart, hookState(record, "running"), place);
+  } catch (error) {
+    // runtime.md "Lifecycle", steps 8 to 10. And who hears of the failure must not find init still about to exit.
+    killAll(record);
+    awaitEnd(record);
+    throw error;
+  } finally {
+    close(pidfd);
+  }
 }
 
 /** A connection to init, which waits for one. */
@@ -121,16 +127,37 @@ function connect(directory: StateDirectory, record: ContainerRecord): number {
   );
 }
 
+/** What a seccomp filter makes different; undefined without one: then nothing of it is loaded. */
+async function filteredStart(
+  record: ContainerRecord,
+  spec: Spec,
+  pidfd: number,
+): Promise<FilteredStart | undefined> {
+  if (record.filter === undefined) return undefined;
+  const { beginFilteredStart } = await import("./filtered-start.ts");
+  return beginFilteredStart(record, record.filter, spec, pidfd);
+}
+
 /** Tells init to execute, and waits until it has. */
-function execute(connection: number, directory: StateDirectory, record: ContainerRecord, spec: Spec): void {
+function execute(
+  connection: number,
+  directory: StateDirectory,
+  record: ContainerRecord,
+  spec: Spec,
+  filtered: FilteredStart | undefined,
+): void {
   withDescriptor(connection, () => {
     // First, so that a start which is killed now leaves no container behind that runs and counts as created.
     tryUnlink(START_SOCKET, directory.fd);
     writeAll(connection, Uint8Array.of(1), "tell init to start");
+    filtered?.handOver(connection);
     // Its connection closes when execve succeeds: end of file is the good news.
-    const message = readSome(connection, MESSAGE_SIZE, "wait for init");
+    let message = readSome(connection, MESSAGE_SIZE, "wait for init");
+    if (message.length === 0 && filtered !== undefined) message = filtered.notice();
     if (message.length === 0) return;
-    throw executionFailed(record, spec, new DataView(message.buffer).getUint32(4, true));
+    const view = new DataView(message.buffer);
+    const errno = view.getUint32(4, true);
+    throw filtered?.failure(view.getUint32(0, true), errno) ?? executionFailed(record, spec, errno);
   });
 }
 

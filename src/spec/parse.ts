@@ -18,8 +18,7 @@ export interface ParsedConfig {
  * Checks the text of a config.json (runtime-spec 1.3, config.md) and gives it its type.
  *
  * `null` counts as absent wherever it stands for a property: Go engines write it for what is empty. Unknown properties
- * are left where they are, out of sight of the types, and warned about. What berth understands but does not carry out is
- * a different matter: see refused.ts.
+ * are left where they are, out of sight of the types, and warned about.
  *
  * `file` is the name for messages only.
  *

@@ -46,6 +46,8 @@ export interface ContainerRecord {
     readonly path: string;
     readonly controllers: readonly string[];
   }[];
+  /** What `start` must know of its seccomp filter, if it has one. */
+  readonly filter?: FilterRecord;
   /** It has a pid namespace of its own, so that its processes end with init. */
   readonly ownPidNamespace: boolean;
   /** It has a session keyring of its own, which a process that joins it joins too. */
@@ -53,6 +55,16 @@ export interface ContainerRecord {
   readonly annotations: Readonly<Record<string, string>>;
   /** Directories of resctrl that go with it, the innermost first. */
   readonly resctrl?: readonly string[];
+}
+
+/** How a filter that is loaded at the start is going to be told of; see plan/protocol.ts. */
+export interface FilterRecord {
+  /** Init's descriptor of the notice file. */
+  readonly notice: number;
+  /** The descriptor that the filter's listener will have in init; null: it has none. */
+  readonly listener: number | null;
+  /** The number of the step that loads it. */
+  readonly step: number;
 }
 
 /** A container's state directory, open. */

@@ -31,6 +31,7 @@ const CONTEXT: CompileContext = {
   callerLimit: { soft: 1024, hard: 2 ** 20 },
   mayMakeDevices: true,
   cgroup: { mount: "/sys/fs/cgroup", path: "/c1" },
+  seccomp: undefined,
 };
 
 const ROOTFUL = defaultSpec({ rootless: false, uid: 0, gid: 0, cgroup2: true });

@@ -229,6 +229,7 @@ test("every argument of every call in a container's Plan has a name", () => {
       callerLimit: { soft: 1024, hard: 4096 },
       mayMakeDevices: true,
       cgroup,
+      seccomp: undefined,
     },
   );
   const found = calls([

@@ -1,9 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { features } from "../../src/runtime/features.ts";
 import { config } from "../../src/spec/config.ts";
-import { isCarriedOut } from "../../src/spec/refused.ts";
 import { fieldsOf, type SchemaField, unwrap } from "../schema-fields.ts";
 
 /* docs/fields.md says of every field how berth carries it out, and where that is tested: all of them, and nothing untrue. */
@@ -42,13 +40,6 @@ const needed = all
   .filter(({ path, accepts }) => isValue(accepts) && !path.endsWith(".*"))
   .map(({ path }) => path);
 
-/** Fields that this version of berth refuses have no row yet: it comes with the room that carries them out. */
-function isRefused(path: string): boolean {
-  if (/^mounts\[\]\.[ug]idMappings/.test(path)) return !features().linux.mountExtensions.idmap.enabled;
-  const parts = path.replaceAll("[]", "").split(".");
-  return parts.some((_, i) => !isCarriedOut(parts.slice(0, i + 1).join(".")));
-}
-
 /** "hooks.*[].path" stands for that of every hook. */
 function matches(pattern: string, path: string): boolean {
   const escaped = pattern.split("*").map((part) => part.replace(/[.[\]]/g, "\\$&"));
@@ -56,17 +47,16 @@ function matches(pattern: string, path: string): boolean {
 }
 
 describe("docs/fields.md", () => {
-  test("has a row for every field that is carried out", () => {
+  test("has a row for every field", () => {
     const given = rows().flatMap(({ fields }) => fields);
     const missing = needed.filter((path) => !given.some((pattern) => matches(pattern, path)));
-    expect(missing.filter((path) => !isRefused(path))).toEqual([]);
+    expect(missing).toEqual([]);
   });
 
-  test("has no row for what is refused, or is no field", () => {
+  test("has no row for what is no field", () => {
     for (const field of rows().flatMap(({ fields }) => fields)) {
       const meant = [...paths].filter((path) => matches(field, path));
       expect([field, meant.length > 0]).toEqual([field, true]);
-      expect([field, meant.filter(isRefused)]).toEqual([field, []]);
     }
   });
 

@@ -77,6 +77,7 @@ describe("process.apparmorProfile and process.selinuxLabel", () => {
           mayMakeDevices: true,
           cgroup: null,
           special: specialSteps,
+          seccomp: undefined,
         }).init,
       );
     const plan = planWith(false);

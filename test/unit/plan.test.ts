@@ -43,7 +43,7 @@ function decode(plan: readonly Step[], report?: number) {
     relocations: Array.from({ length: relocations }, (_, i) => u32(relocationsAt + 4 * i)),
     report: view.getInt32(28, true),
     step(i: number) {
-      const begin = 32 + 80 * i;
+      const begin = 40 + 80 * i;
       return {
         op: u16(begin),
         nr: u16(begin + 2),
@@ -72,11 +72,11 @@ describe("encode", () => {
   test("header, steps, data, text and relocations follow each other", () => {
     const empty = decode([], 7);
     expect(empty.magic).toBe(0x74726562);
-    expect(empty).toMatchObject({ count: 0, dataAt: 32, relocations: [], report: 7 });
+    expect(empty).toMatchObject({ count: 0, dataAt: 40, relocations: [], report: 7 });
     expect(decode([]).report).toBe(-1);
     const plan = decode([at.call("execve", ["/x", stringArray(["/x", "y"]), 0]), at.call("setsid", [])]);
     expect(plan.count).toBe(2);
-    expect(plan.dataAt).toBe(32 + 2 * 80);
+    expect(plan.dataAt).toBe(40 + 2 * 80);
     expect(plan.textAt).toBeGreaterThan(plan.dataAt);
     expect(plan.relocationsAt).toBeGreaterThanOrEqual(plan.textAt + 5);
     expect(plan.size).toBe(plan.relocationsAt + 2 * 4);
@@ -110,9 +110,16 @@ describe("encode", () => {
     expect(plan.encoded.offsetOf(slot("other"))).toBeUndefined();
   });
 
+  test.each([252, 256, 258, 1 << 16, (1 << 16) + 4])("%i bytes as they are", (size) => {
+    const content = Uint8Array.from({ length: size }, (_, i) => (i * 7) % 251);
+    const { encoded, dataAt, step } = decode([at.call("read", [0, rawBytes(content, "content")])]);
+    const begin = dataAt + (step(0).args[1] ?? 0);
+    expect(Buffer.from(encoded.bytes.slice(begin, begin + size)).equals(Buffer.from(content))).toBe(true);
+  });
+
   test("a negative constant is written in two's complement", () => {
     const { bytes } = encode([at.call("close", [-100])]);
-    expect(new DataView(bytes.buffer).getBigInt64(32 + 16, true)).toBe(-100n);
+    expect(new DataView(bytes.buffer).getBigInt64(40 + 16, true)).toBe(-100n);
   });
 
   test("strings are NUL-terminated UTF-8, each there once", () => {
@@ -208,8 +215,8 @@ describe("encode", () => {
     const { bytes } = plan.encoded;
     const view = new DataView(bytes.buffer);
     expect(argumentAt(bytes, 0, 0)).toBe(place + 40);
-    expect(view.getBigInt64(32 + 24, true)).toBe(-1n);
-    expect(view.getBigUint64(32 + 32, true)).toBe(0x3_0000_0001n);
+    expect(view.getBigInt64(40 + 24, true)).toBe(-1n);
+    expect(view.getBigUint64(40 + 32, true)).toBe(0x3_0000_0001n);
     expect(plan.step(1)).toMatchObject({ op: 3, to: 3 });
     expect(plan.step(2)).toMatchObject({ op: 4, error: EPERM });
   });

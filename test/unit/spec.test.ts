@@ -1,12 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { BerthError } from "../../src/errors.ts";
 import { CAPABILITIES } from "../../src/spec/capabilities.ts";
 import type { Spec } from "../../src/spec/config.ts";
 import { defaultSpec } from "../../src/spec/default.ts";
 import { hasNewNamespace, namespaceOf } from "../../src/spec/namespaces.ts";
 import { nearest } from "../../src/spec/nearest.ts";
 import { parseConfig } from "../../src/spec/parse.ts";
-import { refuseUnsupported } from "../../src/spec/refused.ts";
 import { sysctlPath } from "../../src/spec/sysctl.ts";
 
 const rootful = { rootless: false, uid: 0, gid: 0, cgroup2: true };
@@ -218,32 +216,6 @@ describe("parseConfig warns of", () => {
   });
 });
 
-describe("refuseUnsupported", () => {
-  test.each<[string[], object]>([
-    [["linux.seccomp"], specWith({}, {}, { seccomp: { defaultAction: "SCMP_ACT_ALLOW" } })],
-  ])("names %j", async (paths, config) => {
-    const { spec } = await parse(config);
-    const lines = paths.map((path) => `${path}: not carried out by this version of berth`);
-    expect(() => refuseUnsupported(spec)).toThrow(new BerthError("unsupported", lines.join("\n")));
-  });
-
-  test("lets pass what sets nothing", async () => {
-    const config = specWith(
-      {},
-      { apparmorProfile: "", selinuxLabel: "", execCPUAffinity: {} },
-      {
-        mountLabel: "",
-        intelRdt: {},
-        netDevices: {},
-        timeOffsets: {},
-        seccomp: { defaultAction: "", architectures: [], syscalls: [] },
-      },
-    );
-    const { spec } = await parse(config);
-    expect(() => refuseUnsupported(spec)).not.toThrow();
-  });
-});
-
 describe("defaultSpec", () => {
   const namespaces = (spec: Spec) => spec.linux.namespaces.map(({ type }) => type);
 
@@ -254,7 +226,6 @@ describe("defaultSpec", () => {
   ])("is valid, supported and without warnings: %j", async (options, types) => {
     const { spec, warnings } = await parse(defaultSpec(options));
     expect(warnings).toEqual([]);
-    expect(() => refuseUnsupported(spec)).not.toThrow();
     expect(namespaces(spec)).toEqual(types);
   });
 

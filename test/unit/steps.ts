@@ -40,7 +40,7 @@ export function memoryOf(value: Value | undefined, size: number): Uint8Array {
 
 /** An argument of an encoded step, as far as it fits a double. */
 export function argumentAt(bytes: Uint8Array, step: number, argument: number): number {
-  return Number(new DataView(bytes.buffer).getBigUint64(32 + 80 * step + 16 + 8 * argument, true));
+  return Number(new DataView(bytes.buffer).getBigUint64(40 + 80 * step + 16 + 8 * argument, true));
 }
 
 /** The fields of a struct that have numbers, by name. */
