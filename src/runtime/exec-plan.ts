@@ -11,8 +11,8 @@ import { createRequests, type Descriptors, type Request } from "../plan/protocol
 import type { Step } from "../plan/step.ts";
 import { becomeSteps } from "../process/become.ts";
 import { type Executable, execSteps } from "../process/exec.ts";
-import type { FilterSteps, SeccompFilter } from "../process/seccomp/load.ts";
 import type { CallerLimit } from "../process/limits.ts";
+import type { FilterSteps, SeccompFilter } from "../process/seccomp/load.ts";
 import { keyringSteps, personalitySteps, secludeSteps, sessionStep } from "../process/session.ts";
 import { nullSteps, type Stdio } from "../process/stdio.ts";
 import { joinedTerminalSteps } from "../process/terminal.ts";
