@@ -8,9 +8,9 @@ import { sendDescriptor } from "../linux/socket.ts";
 import { MESSAGE_SIZE } from "../plan/protocol.ts";
 import type { Spec } from "../spec/config.ts";
 import type { Seccomp } from "../spec/seccomp.ts";
-import type { ContainerRecord, FilterRecord } from "../state/store.ts";
+import type { State } from "../spec/state.ts";
+import type { FilterRecord } from "../state/store.ts";
 import { connectTo } from "./console.ts";
-import { hookState } from "./status.ts";
 
 /** The start of a process that loads a seccomp filter before it executes. */
 export interface FilteredStart {
@@ -25,13 +25,16 @@ export interface FilteredStart {
 /** How long to wait between two looks whether the filter is loaded, in milliseconds: it says so to nobody. */
 const LOOK_AGAIN = 0.1;
 
+/** The process, and the state of its container as whoever listens to its filter is to be told. */
+export interface Filtered {
+  readonly pid: number;
+  readonly pidfd: number;
+  readonly state: State;
+}
+
 /** Begins such a start, while the process still waits for it. @throws BerthError */
-export function beginFilteredStart(
-  record: ContainerRecord,
-  filter: FilterRecord,
-  { linux }: Spec,
-  pidfd: number,
-): FilteredStart {
+export function beginFilteredStart(filtered: Filtered, filter: FilterRecord, { linux }: Spec): FilteredStart {
+  const { pidfd } = filtered;
   // It closes its own when it goes on; this one lives as long as this process.
   const file = pidfdGetfd(pidfd, filter.notice);
   return {
@@ -39,7 +42,7 @@ export function beginFilteredStart(
       if (filter.listener === null) return;
       const listener = awaitListener(pidfd, filter.listener, connection);
       if (listener === undefined) return;
-      withDescriptor(listener, () => sendListener(listener, record, linux.seccomp ?? {}));
+      withDescriptor(listener, () => sendListener(listener, filtered, linux.seccomp ?? {}));
       writeAll(connection, Uint8Array.of(1), "tell init to go on");
     },
     notice() {
@@ -73,18 +76,18 @@ function awaitListener(pidfd: number, number: number, connection: number): numbe
 /** Sends the container process state with the listener: one message, one connection; config-linux.md "The Container Process State". */
 function sendListener(
   listener: number,
-  record: ContainerRecord,
+  { pid, state }: Filtered,
   { listenerPath = "", listenerMetadata = "" }: Seccomp,
 ): void {
-  const state = {
-    ociVersion: record.ociVersion,
+  const message = {
+    ociVersion: state.ociVersion,
     fds: ["seccompFd"],
-    pid: record.pid,
+    pid,
     ...(listenerMetadata === "" ? {} : { metadata: listenerMetadata }),
-    state: hookState(record, "created"),
+    state,
   };
   scoped((scope) => {
     const socket = scope.keep(connectTo("linux.seccomp.listenerPath", listenerPath));
-    sendDescriptor(socket, listener, JSON.stringify(state));
+    sendDescriptor(socket, listener, JSON.stringify(message));
   });
 }

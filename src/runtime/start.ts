@@ -135,7 +135,8 @@ async function filteredStart(
 ): Promise<FilteredStart | undefined> {
   if (record.filter === undefined) return undefined;
   const { beginFilteredStart } = await import("./filtered-start.ts");
-  return beginFilteredStart(record, record.filter, spec, pidfd);
+  const state = hookState(record, "created");
+  return beginFilteredStart({ pid: record.pid, pidfd, state }, record.filter, spec);
 }
 
 /** Tells init to execute, and waits until it has. */
