@@ -472,7 +472,8 @@ describe("a terminal", () => {
       const exec = `${program} --root ${stateRoot} exec --tty --user 1000:1000 ${id}`;
       const line = `stty rows 31 cols 99; ${exec} /bin/sh -c 'stty size; stat -c %u:%a /dev/pts/0'`;
       const child = Bun.spawnSync(["script", "-qec", line, "/dev/null"], { stdin: new Blob([]) });
-      expect(child.stdout.toString()).toContain("31 99\r\n1000:620\r\n");
+      // At the end of its own input script(1) may type a NUL, which the terminal echoes.
+      expect(child.stdout.toString().replaceAll("^@", "")).toContain("31 99\r\n1000:620\r\n");
     }));
 
   test("--console-socket gets its master, detached", () =>
