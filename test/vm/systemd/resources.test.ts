@@ -3,13 +3,19 @@ import { afterEach, expect, test } from "vitest";
 import type { Resources } from "../../../src/spec/resources.ts";
 import type { Config } from "../../bundle.ts";
 import { refuse, succeed } from "../../container.ts";
-import { createUnit, deleteUnit, read, refusal, show, systemctl, type UnitContainer, units } from "./unit.ts";
+import {
+  createUnit,
+  deleteUnit,
+  endUnits,
+  read,
+  refusal,
+  show,
+  systemctl,
+  type UnitContainer,
+  units,
+} from "./unit.ts";
 
-afterEach(() => {
-  const left = units();
-  for (const unit of left) Bun.spawnSync(["systemctl", "stop", unit]);
-  expect(left).toEqual([]);
-});
+afterEach(endUnits);
 
 const limits = (resources: Resources) => (config: Config) => {
   config.linux.resources = { ...config.linux.resources, ...resources };

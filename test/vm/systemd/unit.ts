@@ -30,6 +30,14 @@ export function units(): string[] {
   return lines.map((line) => line.split(" ")[0] ?? "").filter((unit) => unit.includes(mark));
 }
 
+/** For after each test: no unit is left, and what is left by one that failed is not the next one's fault. */
+export function endUnits(): void {
+  const left = units();
+  // Init of a pid namespace does not get the SIGTERM that stop begins with.
+  for (const unit of left) Bun.spawnSync(["systemctl", "kill", "--signal=KILL", unit]);
+  expect(left).toEqual([]);
+}
+
 /** A container that is a unit. */
 export interface UnitContainer {
   readonly id: string;
