@@ -144,6 +144,34 @@ test("a container has the whole life of one that berth made a cgroup for", () =>
   deleteUnit(container);
 });
 
+test("a container with a user namespace of its own is moved before it executes, and others join it", () => {
+  const maps = [{ containerID: 0, hostID: 100_000, size: 1000 }];
+  const container = startUnit(({ linux, root }) => {
+    linux.namespaces.push({ type: "user" });
+    linux.uidMappings = maps;
+    linux.gidMappings = maps;
+    root.readonly = false;
+  });
+  expect(read(container, "cgroup.procs")).toBe(String(container.pid));
+  expect(berth(["exec", container.id, "/bin/cat", "/proc/self/cgroup"])).toMatchObject({
+    status: 0,
+    stdout: "0::/\n",
+    stderr: "",
+  });
+  deleteUnit(container);
+});
+
+test("without a bus, root reaches systemd over its own socket", () => {
+  const { path } = makeBundle((config) => {
+    config.linux.cgroupsPath = "";
+  });
+  const env = { PATH: process.env.PATH ?? "", DBUS_SYSTEM_BUS_ADDRESS: "unix:path=/no/such/socket" };
+  expect(berth(["--systemd-cgroup", "run", "--bundle", path, newId()], { env })).toMatchObject({
+    status: 0,
+    stderr: "",
+  });
+});
+
 test("a paused container is deleted by force", () => {
   const container = startUnit();
   succeed(["pause", container.id]);

@@ -16,10 +16,10 @@ export function systemctl(...args: string[]): string {
   return stdout.toString().trim();
 }
 
-/** Properties of a unit, as `systemctl show` writes them. */
+/** Properties of a unit, as `systemctl show` writes them; an empty list has no line, and of a list with several lines the last counts. */
 export function show(unit: string, ...names: string[]): Record<string, string> {
   const lines = systemctl("show", unit, `--property=${names.join(",")}`).split("\n");
-  return Object.fromEntries(lines.map((line) => line.split(/=(.*)/s).slice(0, 2)));
+  return Object.fromEntries(lines.filter(Boolean).map((line) => line.split(/=(.*)/s).slice(0, 2)));
 }
 
 export const activeState = (unit: string) => show(unit, "ActiveState").ActiveState;
