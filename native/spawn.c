@@ -73,10 +73,15 @@ static void __attribute__((noreturn)) fail(struct request *r, enum stage stage, 
 	leave(1);
 }
 
-static void join(struct request *r)
+/*
+ * Joins those of the namespaces that have the types. A cgroup namespace comes last, in the process itself: on a hierarchy with
+ * nsdelegate, as systemd mounts it, nothing gets into a cgroup below its root from outside (cgroup_procs_write_permission).
+ */
+static void join(struct request *r, uint32_t types)
 {
 	for (int i = 0; i < r->njoins; i++) {
-		long result = sys(__NR_setns, r->join[i].fd, r->join[i].type, 0, 0, 0, 0);
+		uint32_t type = r->join[i].type & types;
+		long result = type ? sys(__NR_setns, r->join[i].fd, type, 0, 0, 0, 0) : 0;
 		if (result < 0) {
 			r->which = i;
 			fail(r, JOIN, result);
@@ -118,6 +123,8 @@ static void __attribute__((noreturn)) execute(struct request *r)
 
 	/* Nothing outlives the runtime before it says so. */
 	sys(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0);
+	if (r->cgroup >= 0)
+		join(r, CLONE_NEWCGROUP);
 	place_descriptors(r);
 	/* CLONE_CLEAR_SIGHAND leaves what is ignored, and Bun and some engines ignore SIGPIPE: a container starts afresh. */
 	for (int signal = 1; signal <= 64; signal++)
@@ -154,7 +161,7 @@ static void starter(struct request *r)
 	uint64_t flags = r->flags | CLONE_PARENT | CLONE_PIDFD;
 	long result;
 
-	join(r);
+	join(r, r->cgroup >= 0 ? ~(uint32_t)CLONE_NEWCGROUP : ~0U);
 	if (r->cgroup >= 0)
 		flags |= CLONE_INTO_CGROUP;
 	/* Until then it would share the runtime's memory; one that waits for the runtime cannot be waited for. */

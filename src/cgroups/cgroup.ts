@@ -4,7 +4,7 @@ import type { Step } from "../plan/step.ts";
 import type { Spec } from "../spec/config.ts";
 import { applyLimits } from "./apply.ts";
 import { attachDevices, deviceSteps, replaceDevices } from "./attach.ts";
-import { type Cgroup, createCgroup, creationSteps, undoCgroup } from "./create.ts";
+import { type Cgroup, createCgroup, creationSteps, enableAbove, undoCgroup } from "./create.ts";
 import { cgroupOwner, delegate } from "./delegate.ts";
 import { compileDevices } from "./device-program.ts";
 import { describePolicy, devicePolicy } from "./device-rules.ts";
@@ -65,7 +65,10 @@ export function prepareCgroup(
  * @throws BerthError; the cgroup is still there then
  */
 export function restrictCgroup(spec: Spec, cgroup: Cgroup, { rootless, limits }: CgroupOptions): void {
-  if (limits !== undefined) applyLimits(cgroup, cgroup.directory, limits, false);
+  if (limits !== undefined) {
+    enableAbove(cgroup);
+    applyLimits(cgroup, cgroup.directory, limits, false);
+  }
   if (rootless) return;
   const program = compileDevices(devicePolicy(spec.linux?.resources?.devices));
   if (program !== undefined) attachDevices(cgroup.directory, program);

@@ -102,6 +102,18 @@ function makeDirectories(mount: number, paths: readonly string[], made: string[]
   }
 }
 
+/**
+ * Has every cgroup above one that is there give its controllers to the next, as far as may be: systemd does so with those that it
+ * knows, of which hugetlb and rdma are none.
+ */
+export function enableAbove(place: CgroupPlace): void {
+  withDescriptor(open(place.mount, DIRECTORY), (mount) => {
+    for (const path of ["", ...pathsTo(place.path).slice(0, -1)]) {
+      if (!enableControllers(mount, path)) return;
+    }
+  });
+}
+
 /** The calls that {@link createCgroup} makes, for `berth explain`. */
 export function creationSteps(place: CgroupPlace): Step[] {
   const mount = slot("cgroup2");

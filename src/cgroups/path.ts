@@ -49,7 +49,7 @@ export function cgroupPath(
   if (/^[^/:]*:[^/:]*:[^/:]+$/.test(wanted)) {
     throw refuse(
       'has the form "slice:prefix:name" of the systemd cgroup driver',
-      "give the path of a cgroup, such as /group/name, or set the engine's cgroup driver to cgroupfs",
+      "use --systemd-cgroup for it, or give the path of a cgroup, such as /group/name",
     );
   }
   // Also keeps line breaks out, which cgroupfs refuses in a name.

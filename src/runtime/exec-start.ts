@@ -25,6 +25,7 @@ import type { SeccompFilter } from "../process/seccomp/load.ts";
 import { inspectStdio } from "../process/stdio.ts";
 import type { Process } from "../spec/process.ts";
 import type { ContainerRecord } from "../state/store.ts";
+import type { Unit } from "../systemd/room.ts";
 import type { ConsoleReceiver } from "./console.ts";
 import {
   type Container,
@@ -77,7 +78,7 @@ export async function start(joining: Joining, scope: Scope): Promise<Spawned> {
   // The kernel joins the namespaces while the Plan is compiled.
   const starting = beginSpawn(request);
   const { plan, encoded } = orFinish(starting, () => compilePlan(joining, planFd));
-  const child = finish(joining, request, starting, scope);
+  const child = await finish(joining, request, starting, scope);
   scope.keep(child.pidfd);
   scope.drop(syncOfChild);
   let failed: FailedStep | undefined;
@@ -177,20 +178,36 @@ function withHome(executable: Executable, { user }: Process, root: number): Exec
 }
 
 /** Waits until the process is there. */
-function finish(
+async function finish(
   { container, ownCgroup }: Joining,
   request: SpawnRequest,
   starting: Starting,
   scope: Scope,
-): Spawned {
+): Promise<Spawned> {
   try {
     return starting.finish();
   } catch (error) {
     if (explains(container.record, error)) throw stopped(container.record.id);
+    const { unit } = container.record.cgroup ?? {};
+    if (hasCode(error, "EACCES") && !ownCgroup && unit?.manager === "user") {
+      return spawnInUnit(unit, { ...request, cgroup: undefined });
+    }
     if (!hasCode(error, "EBUSY") || ownCgroup) throw error;
     const cgroup = openCgroupOfInit(container.record);
     if (cgroup === undefined) throw error;
     return spawn({ ...request, cgroup: scope.keep(cgroup) });
+  }
+}
+
+/** Starts the process in berth's cgroup, and has it moved to one that berth itself may not reach from there. */
+async function spawnInUnit(unit: Unit, request: SpawnRequest): Promise<Spawned> {
+  const child = spawn(request);
+  try {
+    (await import("../systemd/attach.ts")).attachToUnit(unit, child.pid);
+    return child;
+  } catch (error) {
+    end(child);
+    throw error;
   }
 }
 

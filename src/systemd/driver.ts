@@ -136,8 +136,9 @@ class PlannedUnit implements UnitRoom {
       if (isUnitThere(error)) throw unitExists(this.#unit, "in use");
       // The answer to the request did not come, or the news of its end.
       if (!isRefusal(error)) this.#takeBack();
-      const at = explained(messageOf(error), properties) ?? "linux.cgroupsPath";
-      throw refused(error, `${at}: start systemd unit "${name}"`, this.#manager.kind);
+      const at = explained(messageOf(error), properties);
+      const subject = `${at ?? "linux.cgroupsPath"}: start systemd unit "${name}"`;
+      throw refused(error, subject, this.#manager.kind, at === undefined ? doubtful(properties) : undefined);
     }
     if (result === "done") return;
     this.#takeBack();
@@ -179,6 +180,13 @@ class PlannedUnit implements UnitRoom {
       if (!isBerthError(error)) throw error;
     }
   }
+}
+
+/** For an error that does not say which property it is about: of a value of another type, systemd says no more than that. */
+function doubtful(properties: readonly Property[]): string | undefined {
+  const asked = properties.filter(({ configPath }) => configPath.startsWith("annotations"));
+  if (asked.length === 0) return undefined;
+  return `it may be about ${asked.map(({ configPath }) => configPath).join(", ")}`;
 }
 
 /** Whether systemd answered, and with no: then it has made nothing. */

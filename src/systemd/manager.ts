@@ -170,6 +170,11 @@ export function setProperties({ bus }: Manager, name: string, list: Value): void
   bus.call(managerCall("SetUnitProperties", "sba(sv)", [name, runtime, list]));
 }
 
+/** Moves a process to a unit's cgroup. @throws BerthError whose code is the name of the D-Bus error */
+export function attachProcess({ bus }: Manager, name: string, pid: number): void {
+  bus.call(managerCall("AttachProcessesToUnit", "ssau", [name, "/", [pid]]));
+}
+
 /** Whether systemd said that there is no such unit. */
 export function isNoUnit(error: unknown): boolean {
   return (

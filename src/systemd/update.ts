@@ -1,4 +1,4 @@
-import { messageOf } from "../errors.ts";
+import { BerthError, isBerthError, messageOf } from "../errors.ts";
 import type { Resources } from "../spec/resources.ts";
 import { resourceProperties } from "./limits.ts";
 import {
@@ -32,8 +32,7 @@ export function updateUnit(unit: Unit, resources: Resources, write: () => void):
     try {
       write();
     } catch (error) {
-      update.setBack();
-      throw error;
+      throw update.setBack(error);
     }
   } finally {
     manager.bus.close();
@@ -64,13 +63,24 @@ class UnitUpdate {
     this.#settle();
   }
 
-  setBack(): void {
+  /** After a failure. @returns it, with what goes wrong here */
+  setBack(failure: unknown): unknown {
     // An entry for a device replaces none but that device's: first all must go.
     const cleared = this.#before
       .filter(({ type }) => type.startsWith("a("))
       .map((property) => ({ ...property, value: [] }));
-    setProperties(this.#manager, this.#unit.name, wire([...cleared, ...this.#before]));
-    this.#settle();
+    try {
+      setProperties(this.#manager, this.#unit.name, wire([...cleared, ...this.#before]));
+      this.#settle();
+      return failure;
+    } catch (error) {
+      if (!isBerthError(failure) || !isBerthError(error)) return failure;
+      const also = `systemd unit "${this.#unit.name}" was not set back: ${error.message}`;
+      return new BerthError(failure.code, `${failure.message}; ${also}`, {
+        hint: failure.hint,
+        cause: failure,
+      });
+    }
   }
 
   #read(): Property[] {

@@ -67,7 +67,7 @@ describe("docs/fields.md", () => {
 
   test("names tests that there are", () => {
     for (const { fields, where } of rows()) {
-      const named = [...where.matchAll(/(unit|integration|vm)\/([\w-]+) "([^"]+)"/g)];
+      const named = [...where.matchAll(/(unit|integration|vm)\/([\w/-]+) "([^"]+)"/g)];
       expect([fields, named.length]).toEqual([fields, where.split("; ").length]);
       for (const [, kind = "", file = "", title = ""] of named) {
         const text = readFileSync(join(tests, kind, `${file}.test.ts`), "utf8");

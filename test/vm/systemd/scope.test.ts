@@ -8,6 +8,7 @@ import {
   activeState,
   createUnit,
   deleteUnit,
+  endUnits,
   inSlice,
   mark,
   read,
@@ -18,11 +19,7 @@ import {
   units,
 } from "./unit.ts";
 
-afterEach(() => {
-  const left = units();
-  for (const unit of left) Bun.spawnSync(["systemctl", "stop", unit]);
-  expect(left).toEqual([]);
-});
+afterEach(endUnits);
 
 const withoutPath = ({ linux }: Config) => {
   linux.cgroupsPath = "";
@@ -147,6 +144,34 @@ test("a container has the whole life of one that berth made a cgroup for", () =>
   deleteUnit(container);
 });
 
+test("a container with a user namespace of its own is moved before it executes, and others join it", () => {
+  const maps = [{ containerID: 0, hostID: 100_000, size: 1000 }];
+  const container = startUnit(({ linux, root }) => {
+    linux.namespaces.push({ type: "user" });
+    linux.uidMappings = maps;
+    linux.gidMappings = maps;
+    root.readonly = false;
+  });
+  expect(read(container, "cgroup.procs")).toBe(String(container.pid));
+  expect(berth(["exec", container.id, "/bin/cat", "/proc/self/cgroup"])).toMatchObject({
+    status: 0,
+    stdout: "0::/\n",
+    stderr: "",
+  });
+  deleteUnit(container);
+});
+
+test("without a bus, root reaches systemd over its own socket", () => {
+  const { path } = makeBundle((config) => {
+    config.linux.cgroupsPath = "";
+  });
+  const env = { PATH: process.env.PATH ?? "", DBUS_SYSTEM_BUS_ADDRESS: "unix:path=/no/such/socket" };
+  expect(berth(["--systemd-cgroup", "run", "--bundle", path, newId()], { env })).toMatchObject({
+    status: 0,
+    stderr: "",
+  });
+});
+
 test("a paused container is deleted by force", () => {
   const container = startUnit();
   succeed(["pause", container.id]);
@@ -241,11 +266,11 @@ test("a start that fails takes the unit back", () => {
 
 test("init that ends during its creation leaves no unit", () => {
   const error = refusal((config) => {
-    config.hooks = {
-      createRuntime: [{ path: "/bin/sh", args: ["sh", "-c", "kill -9 $(cut -d'\"' -f1 /dev/null) 0"] }],
-    };
+    const killInit = "kill -9 $(sed 's/.*\"pid\": *\\([0-9]*\\).*/\\1/')";
+    config.hooks = { createRuntime: [{ path: "/bin/sh", args: ["sh", "-c", killInit] }] };
   });
-  expect(error).toContain("hooks.createRuntime[0]");
+  // Who sees its end first, says so.
+  expect(error).toMatch(/killed by signal 9|hooks\.createRuntime\[0\]/);
   expect(units()).toEqual([]);
 });
 
@@ -294,7 +319,7 @@ test("devices: systemd allows what config.json does, and berth decides exactly",
   waitUntil(() => container.output().split("\n").length > 2, "it has tried");
   expect(container.output()).toBe("1\ncat: can't open '/dev/mem': Operation not permitted\n");
   expect(show(container.unit, "DevicePolicy").DevicePolicy).toBe("strict");
-  expect(show(container.unit, "DeviceAllow").DeviceAllow).toContain("/dev/char/1:3 rwm");
+  expect(systemctl("show", "--property=DeviceAllow", container.unit)).toContain("/dev/char/1:3 rwm");
   // Also after systemd has put its own program there anew.
   systemctl("daemon-reload");
   expect(

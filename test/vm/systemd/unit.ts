@@ -16,10 +16,10 @@ export function systemctl(...args: string[]): string {
   return stdout.toString().trim();
 }
 
-/** Properties of a unit, as `systemctl show` writes them. */
+/** Properties of a unit, as `systemctl show` writes them; an empty list has no line, and of a list with several lines the last counts. */
 export function show(unit: string, ...names: string[]): Record<string, string> {
   const lines = systemctl("show", unit, `--property=${names.join(",")}`).split("\n");
-  return Object.fromEntries(lines.map((line) => line.split(/=(.*)/s).slice(0, 2)));
+  return Object.fromEntries(lines.filter(Boolean).map((line) => line.split(/=(.*)/s).slice(0, 2)));
 }
 
 export const activeState = (unit: string) => show(unit, "ActiveState").ActiveState;
@@ -28,6 +28,14 @@ export const activeState = (unit: string) => show(unit, "ActiveState").ActiveSta
 export function units(): string[] {
   const lines = systemctl("list-units", "--all", "--plain", "--no-legend", "--type=scope").split("\n");
   return lines.map((line) => line.split(" ")[0] ?? "").filter((unit) => unit.includes(mark));
+}
+
+/** For after each test: no unit is left, and what is left by one that failed is not the next one's fault. */
+export function endUnits(): void {
+  const left = units();
+  // Init of a pid namespace does not get the SIGTERM that stop begins with.
+  for (const unit of left) Bun.spawnSync(["systemctl", "kill", "--signal=KILL", unit]);
+  expect(left).toEqual([]);
 }
 
 /** A container that is a unit. */
