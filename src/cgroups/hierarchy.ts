@@ -13,10 +13,7 @@ const USUAL = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
  */
 export function cgroup2Mount(): string {
   for (const path of USUAL) {
-    const memory = scratch();
-    const name = memory.text(path);
-    const status = memory.space(120);
-    if (syscall("statfs", name, status) === 0 && at.u32(status) === CGROUP2_SUPER_MAGIC) return path;
+    if (isMountedAt(path, CGROUP2_SUPER_MAGIC)) return path;
   }
   const mount = cgroup2InMountinfo(readText("/proc/self/mountinfo"));
   if (mount !== undefined) return mount;
@@ -34,12 +31,22 @@ export function cgroup2InMountinfo(mountinfo: string): string | undefined {
   for (const line of mountinfo.split("\n")) {
     const [before, after] = line.split(" - ");
     if (after?.startsWith("cgroup2 ") !== true) continue;
-    // Space, tab, newline and backslash are written as octal there.
-    return before
-      ?.split(" ")[4]
-      ?.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8)));
+    return unescapeOctal(before?.split(" ")[4] ?? "");
   }
   return undefined;
+}
+
+/** A path as mountinfo has it: space, tab, newline and backslash are written as octal there. */
+export function unescapeOctal(path: string): string {
+  return path.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8)));
+}
+
+/** Whether a file system of this kind (CGROUP_SUPER_MAGIC ...) is at a path; man 2 statfs. */
+export function isMountedAt(path: string, magic: number): boolean {
+  const memory = scratch();
+  const name = memory.text(path);
+  const status = memory.space(120);
+  return syscall("statfs", name, status) === 0 && at.u32(status) === magic;
 }
 
 /** The cgroup of this process in the v2 hierarchy, as seen in its cgroup namespace; man 7 cgroups. @throws BerthError "no-cgroup2" */

@@ -102,7 +102,8 @@ function fromOptions(values: { readonly [Name in Field]: string | undefined }): 
     },
   ] of Object.entries(FIELDS)) {
     const text = values[name as Field];
-    if (text === undefined) continue;
+    // Scripts hand over what they have not got as an empty text.
+    if (text === undefined || text === "") continue;
     resources[section] ??= {};
     (resources[section] as Record<string, number | string>)[key] = as(text, name);
   }

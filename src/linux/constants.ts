@@ -116,6 +116,7 @@ export const MOUNT_ATTR_NOSYMFOLLOW = 0x200000;
 // <linux/magic.h>
 export const PROC_SUPER_MAGIC = 0x9fa0;
 export const PROC_ROOT_INO = 1;
+export const CGROUP_SUPER_MAGIC = 0x27e0eb;
 export const CGROUP2_SUPER_MAGIC = 0x63677270;
 export const TMPFS_MAGIC = 0x01021994;
 export const DEVPTS_SUPER_MAGIC = 0x1cd1;

@@ -4,7 +4,7 @@ import type { Limits } from "../cgroups/limits/limit.ts";
 import { loadLimitsFor } from "../cgroups/limits/load.ts";
 import { joinV1 } from "../cgroups/v1/join.ts";
 import { loadV1, type MadeV1, type V1Room } from "../cgroups/v1/load.ts";
-import { removeV1 } from "../cgroups/v1/remove.ts";
+import { undoV1 } from "../cgroups/v1/remove.ts";
 import { messageOf } from "../errors.ts";
 import { runPoststopHooks } from "../hooks/run.ts";
 import { SIGKILL } from "../linux/constants.ts";
@@ -394,7 +394,9 @@ function takeBack(making: Making): void {
   special?.undo(options.warn);
   if (cgroup !== undefined) attempt("remove the cgroup", () => undoCgroup(cgroup));
   if (cgroup !== undefined && unit !== undefined) attempt("stop the systemd unit", () => unit.undo());
-  if (v1Made !== undefined) attempt("remove the cgroups of v1", () => removeV1(v1Made.made));
+  if (v1Made !== undefined) {
+    attempt("remove the cgroups of v1", () => undoV1(v1Made.places, v1Made.made));
+  }
   attempt("remove the state", () => removeState(directory));
   closeState(directory);
   if (child === undefined) return;

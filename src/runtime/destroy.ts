@@ -1,5 +1,6 @@
 import { kill as killCgroup } from "../cgroups/kill.ts";
 import { remove as removeCgroup } from "../cgroups/remove.ts";
+import { killV1 } from "../cgroups/v1/kill.ts";
 import { removeV1 } from "../cgroups/v1/remove.ts";
 import { BerthError, isBerthError, messageOf } from "../errors.ts";
 import { runPoststopHooks } from "../hooks/run.ts";
@@ -22,6 +23,8 @@ const PATIENCE = 10_000;
  */
 export function killAll(record: ContainerRecord): void {
   if (record.cgroup !== null) killCgroup(record.cgroup);
+  // Before there is an init, nothing of the container's can be in these, and somebody else may.
+  if (record.v1 !== undefined && record.pid !== 0) killV1(record.v1);
   const pidfd = record.pid === 0 ? undefined : openProcess(record.pid, record.startTime);
   if (pidfd === undefined) return;
   tryPidfdSignal(pidfd, SIGKILL);
@@ -67,7 +70,7 @@ export async function destroy(
   if (record.cgroup !== null) {
     // Frozen or not: SIGKILL reaches frozen processes too, and to thaw them could meet a pause.
     removeCgroup(record.cgroup);
-    if (record.v1 !== undefined) removeV1(record.v1);
+    if (record.v1 !== undefined) removeV1(record.v1, record.pid !== 0);
     if (record.cgroup.unit !== undefined) await endUnit(record.cgroup.unit, warn);
   }
   if (record.resctrl !== undefined) removeGroups(record.resctrl, warn);

@@ -21,21 +21,41 @@ export function mergeResources(before: Resources, change: Resources): Resources 
 
 type Section<K extends keyof Resources> = NonNullable<Resources[K]>;
 
-function mergeMemory(before: Resources["memory"], change: Section<"memory">): Section<"memory"> {
+/**
+ * What a section really names: engines fill in what they do not mean with 0 and "", as `docker update --cpus` does for memory.
+ * @param zeros the numbers that say something by 0, too
+ */
+function named<T extends object>(section: T, zeros: readonly (keyof T)[] = []): T {
+  const result = { ...section };
+  for (const key of Object.keys(section) as (keyof T)[]) {
+    if (section[key] === "" || (section[key] === 0 && !zeros.includes(key))) delete result[key];
+  }
+  return result;
+}
+
+function mergeMemory(before: Resources["memory"] = {}, section: Section<"memory">): Section<"memory"> {
+  const change = named(section, ["swappiness"]);
   const merged = { ...before, ...change };
+  const { limit = 0, swap = 0 } = before;
   // Without a limit on memory there is none on memory and swap together: that of before would bind again.
   if (change.limit === -1 && change.swap === undefined) delete merged.swap;
+  // A limit that rises above that on both takes it along: there is as much swap as before, as with runc on v2.
+  else if (change.limit !== undefined && change.swap === undefined && swap > 0 && change.limit > swap) {
+    merged.swap = change.limit + (limit > 0 ? swap - limit : 0);
+  }
   return merged;
 }
 
-function mergeCpu(before: Resources["cpu"], change: Section<"cpu">): Section<"cpu"> {
+function mergeCpu(before: Resources["cpu"], section: Section<"cpu">): Section<"cpu"> {
+  const change = named(section, ["idle", "burst"]);
   const merged = { ...before, ...change };
   // An idle cgroup has no weight, and one that is no longer idle begins with the kernel's own.
   if (change.idle !== undefined && change.shares === undefined) delete merged.shares;
   return merged;
 }
 
-function mergeBlockIO(before: Resources["blockIO"] = {}, change: Section<"blockIO">): Section<"blockIO"> {
+function mergeBlockIO(before: Resources["blockIO"] = {}, section: Section<"blockIO">): Section<"blockIO"> {
+  const change = named(section);
   const merged: Section<"blockIO"> = { ...before, ...change };
   if (change.weightDevice !== undefined) {
     merged.weightDevice = upsert(before.weightDevice, change.weightDevice, deviceOf);
@@ -51,7 +71,8 @@ function mergeBlockIO(before: Resources["blockIO"] = {}, change: Section<"blockI
   return merged;
 }
 
-function mergeNetwork(before: Resources["network"] = {}, change: Section<"network">): Section<"network"> {
+function mergeNetwork(before: Resources["network"] = {}, section: Section<"network">): Section<"network"> {
+  const change = named(section);
   const merged = { ...before, ...change };
   if (change.priorities !== undefined) {
     merged.priorities = upsert(before.priorities, change.priorities, ({ name }) => name);

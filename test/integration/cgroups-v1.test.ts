@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { type Hierarchy, v1Hierarchies } from "../../src/cgroups/v1/hierarchies.ts";
 import type { Resources } from "../../src/spec/resources.ts";
 import { berth, type Config, directory, makeBundle, newId, runScript, waitUntil } from "../bundle.ts";
-import { createContainer, forever, script, succeed } from "../container.ts";
+import { createContainer, forever, isAlive, refuse, script, succeed } from "../container.ts";
 
 /*
  * A host either has controllers on cgroup v1 or it has not: on the other kind, what is tested is that nothing of v1 is looked at.
@@ -188,6 +188,76 @@ if (hierarchies.length === 0) {
       } finally {
         rmdirSync(`${mount}${path}`);
       }
+    });
+
+    /** Why a container is refused whose cgroup is there in one hierarchy already. @param use prepares it, and says how to undo that */
+    function refusedIn(controller: string, use: (directory: string) => () => void): string {
+      let undo = () => {};
+      const path = `${top}/before`;
+      const cgroup = `${mountOf(controller)}${path}`;
+      mkdirSync(cgroup, { recursive: true });
+      try {
+        undo = use(cgroup);
+        const bundle = makeBundle((config) => {
+          config.linux.cgroupsPath = path;
+        });
+        const message = refuse(["create", "--bundle", bundle.path, newId()]);
+        for (const { mount } of hierarchies)
+          expect(existsSync(`${mount}${path}`)).toBe(mount === mountOf(controller));
+        return message;
+      } finally {
+        undo();
+        rmdirSync(cgroup);
+      }
+    }
+
+    test("a cgroup with somebody else's process is refused", () => {
+      const other = Bun.spawn(["sleep", "1000"]);
+      try {
+        const message = refusedIn("pids", (cgroup) => {
+          writeFileSync(`${cgroup}/cgroup.procs`, String(other.pid));
+          return () => writeFileSync(`${mountOf("pids")}/cgroup.procs`, String(other.pid));
+        });
+        expect(message).toContain("container's cgroup is not empty: 1 process(es) found");
+        expect(isAlive(other.pid)).toBe(true);
+      } finally {
+        other.kill("SIGKILL");
+      }
+    });
+
+    test("a cgroup that is frozen is refused: init would hang in it", () => {
+      const message = refusedIn("freezer", (cgroup) => {
+        writeFileSync(`${cgroup}/freezer.state`, "FROZEN");
+        return () => writeFileSync(`${cgroup}/freezer.state`, "THAWED");
+      });
+      expect(message).toContain("container's cgroup unexpectedly frozen");
+    });
+
+    test("a creation that fails leaves none of those above its own either", () => {
+      for (const patch of [
+        limits({ cpu: { cpus: "0-4095" } }),
+        (config: Config) => {
+          config.process.args = ["/no/such/program"];
+        },
+      ]) {
+        const bundle = makeBundle((config) => {
+          config.linux.cgroupsPath = `${top}/deep/deeper/deepest`;
+          patch(config);
+        });
+        refuse(["create", "--bundle", bundle.path, newId()]);
+        for (const { mount } of hierarchies) expect(existsSync(`${mount}${top}/deep`)).toBe(false);
+      }
+    });
+
+    test("delete --force ends what is in them alone, and what is frozen there", () => {
+      const other = Bun.spawn(["sleep", "1000"]);
+      withLimits({}, (path, pid) => {
+        for (const mount of [mountOf("pids"), mountOf("freezer")]) mkdirSync(`${mount}${path}/below`);
+        writeFileSync(`${mountOf("pids")}${path}/below/cgroup.procs`, String(other.pid));
+        writeFileSync(`${mountOf("freezer")}${path}/below/cgroup.procs`, String(pid));
+        writeFileSync(`${mountOf("freezer")}${path}/below/freezer.state`, "FROZEN");
+      });
+      waitUntil(() => !isAlive(other.pid), "it has ended");
     });
   });
 }

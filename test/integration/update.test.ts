@@ -72,6 +72,20 @@ describe("update", () => {
     });
   });
 
+  test("takes what docker sends: 0 and empty texts for what was not asked", () => {
+    withContainer((id, path) => {
+      succeed(["update", "--memory", "64m", "--memory-swap", "128m", id]);
+      const stdin =
+        '{"memory":{"limit":0,"reservation":0,"kernel":0},"cpu":{"quota":20000,"cpus":"","mems":""},"blockIO":{"weight":0},"devices":null,"later":{}}';
+      const { status, stderr } = berth(["update", "--resources", "-", id], { stdin });
+      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+      expect(all(path)).toEqual({ ...before, quota: "20000" });
+      // And a limit above that on memory and swap of before.
+      succeed(["update", "--memory", "192m", "--cpuset-cpus", "", id]);
+      expect(all(path)).toEqual({ ...before, quota: "20000", memory: String(192 << 20) });
+    });
+  });
+
   test("sets everything back when the kernel refuses a limit", () => {
     withContainer((id, path) => {
       const stderr = refuse(["update", "--pids-limit", "5", "--memory", "16m", "--cpuset-cpus", "4095", id]);

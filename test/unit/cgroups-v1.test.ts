@@ -24,6 +24,22 @@ describe("the hierarchies of a host", () => {
     ]);
   });
 
+  test("are where mountinfo says in its escapes", () => {
+    const escaped = "33 31 0:30 /a\\040b /mnt/my\\040groups rw - cgroup cgroup rw,pids";
+    expect(hierarchiesIn("3:pids:/a b/c (deleted)\n", escaped)).toEqual([
+      { controllers: ["pids"], mount: "/mnt/my groups", own: "/c" },
+    ]);
+  });
+
+  test("are not where another mount hides them", () => {
+    const twice = [
+      "33 31 0:30 / /hidden rw - cgroup cgroup rw,pids",
+      "34 31 0:30 / /seen rw - cgroup cgroup rw,pids",
+    ].join("\n");
+    const found = hierarchiesIn("3:pids:/\n", twice, (point) => point !== "/hidden");
+    expect(found).toEqual([{ controllers: ["pids"], mount: "/seen", own: "" }]);
+  });
+
   test("are none on a host with v2 alone", () => {
     expect(hierarchiesIn("0::/own\n", "41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")).toEqual([]);
   });

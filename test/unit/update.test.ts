@@ -69,6 +69,34 @@ describe("resources after an update", () => {
       { memory: { limit: -1 } },
       { memory: { limit: -1, reservation: 50 } },
     ],
+    [
+      "a limit above that on both",
+      { memory: { limit: 300 } },
+      { memory: { limit: 300, swap: 400, reservation: 50 } },
+    ],
+    [
+      "a limit above that on both, with its own",
+      { memory: { limit: 300, swap: 301 } },
+      { memory: { limit: 300, swap: 301, reservation: 50 } },
+    ],
+    [
+      "what engines fill in for nothing",
+      {
+        memory: { limit: 0, reservation: 0, swap: 0, kernel: 0 },
+        cpu: { shares: 7, quota: 0, period: 0, realtimePeriod: 0, cpus: "", mems: "" },
+        blockIO: { weight: 0 },
+      },
+      { cpu: { shares: 7, quota: 1000, period: 2000 } },
+    ],
+    [
+      "a 0 that says something",
+      { memory: { swappiness: 0 }, cpu: { burst: 0, idle: 0 }, pids: { limit: 0 } },
+      {
+        memory: { limit: 100, swap: 200, reservation: 50, swappiness: 0 },
+        cpu: { quota: 1000, period: 2000, burst: 0, idle: 0 },
+        pids: { limit: 0 },
+      },
+    ],
     ["a quota alone", { cpu: { quota: 3000 } }, { cpu: { shares: 5, quota: 3000, period: 2000 } }],
     ["idle", { cpu: { idle: 1 } }, { cpu: { idle: 1, quota: 1000, period: 2000 } }],
     [

@@ -19,8 +19,8 @@ export interface V1Room {
 export interface MadeV1 {
   /** Those that the container has: a hierarchy that nothing is asked of, and where none may be made, is left out. */
   readonly places: readonly V1Place[];
-  /** Those of them that did not exist before. */
-  readonly made: readonly V1Place[];
+  /** Every cgroup that did not exist before, those above theirs as well, from the top down in each hierarchy. */
+  readonly made: readonly CgroupPlace[];
 }
 
 /**

@@ -1,3 +1,4 @@
+import { BerthError } from "../../errors.ts";
 import { O_DIRECTORY, O_PATH } from "../../linux/constants.ts";
 import { tryMkdir } from "../../linux/directory.ts";
 import {
@@ -12,40 +13,69 @@ import {
   EROFS,
   systemError,
 } from "../../linux/errno.ts";
-import { close, open, readText, writeExisting } from "../../linux/file.ts";
+import { close, open, readText, readTextIfThere, writeExisting } from "../../linux/file.ts";
 import { applyWrites } from "../apply.ts";
 import type { LimitWrite } from "../limits/limit.ts";
-import { pathsTo } from "../path.ts";
+import { members } from "../members.ts";
+import { type CgroupPlace, directoryOf, pathsTo } from "../path.ts";
 import type { MadeV1 } from "./load.ts";
 import type { V1Place } from "./place.ts";
-import { removeV1 } from "./remove.ts";
+import { undoV1 } from "./remove.ts";
 
 const MODE = 0o755;
 
 /**
  * Makes a container's cgroups of v1 and sets its limits. After a failure, those that it made are gone.
- * @throws BerthError
+ * @throws BerthError, "cgroup-in-use" for one that is there and holds processes, or is frozen
  */
 export function makeV1(places: readonly V1Place[], writes: readonly LimitWrite[]): MadeV1 {
   const had: V1Place[] = [];
-  const made: V1Place[] = [];
+  const made: CgroupPlace[] = [];
+  let isNew = true;
   try {
     for (const place of places) {
-      const result = makeDirectories(place);
-      if (result === 0) made.push(place);
+      const result = makeDirectories(place, made);
       if (result === 0 || result === -EEXIST) had.push(place);
       else if (!mayLack(place, writes, result)) {
         throw systemError(-result, `linux.cgroupsPath: make cgroup "${place.mount}${place.path}"`, {
           hint: "making cgroups takes root, or a cgroup that was delegated to this user",
         });
       }
+      if (result === -EEXIST) {
+        isNew = false;
+        refuseUsed(place);
+      }
+      if (place.controllers.includes("freezer")) refuseFrozen(place);
     }
-    applyV1(had, writes, made.length < had.length);
+    applyV1(had, writes, !isNew);
     return { places: had, made };
   } catch (error) {
-    removeV1(made);
+    undoV1(places, made);
     throw error;
   }
+}
+
+/** As on v2: nobody else may be in there, for delete kills whatever is. */
+function refuseUsed(place: V1Place): void {
+  const count = members(place).length;
+  if (count === 0) return;
+  throw new BerthError(
+    "cgroup-in-use",
+    `linux.cgroupsPath "${place.path}": container's cgroup is not empty: ${count} process(es) found in "${place.mount}"`,
+    { hint: "give each container a cgroup of its own; members are listed in its cgroup.procs" },
+  );
+}
+
+/** Init would stop as soon as it joins, and no signal would end it. One that is new is frozen if the one above it is. */
+function refuseFrozen(place: V1Place): void {
+  const directory = directoryOf(place);
+  const state = readTextIfThere(`${directory}/freezer.state`)?.trim() ?? "THAWED";
+  if (state === "THAWED") return;
+  throw new BerthError(
+    "cgroup-in-use",
+    `linux.cgroupsPath "${place.path}": container's cgroup unexpectedly frozen: "${directory}" is ${state}`,
+    { hint: "write THAWED to the freezer.state of this cgroup, or of the one above it that is frozen" },
+  );
 }
 
 /** Writes limits to cgroups that are there. @param restore see {@link applyWrites} @throws BerthError */
@@ -72,12 +102,19 @@ function mayLack({ controllers }: V1Place, writes: readonly LimitWrite[], result
   return refused && !writes.some(({ controller }) => controllers.includes(controller));
 }
 
-/** Answers 0 when it made the cgroup itself, -EEXIST when it was there, or another negated errno. */
-function makeDirectories({ mount, path, controllers }: V1Place): number {
+/** Answers 0 when it made the cgroup itself, -EEXIST when it was there, or another negated errno. Adds to `made` what it made. */
+function makeDirectories({ mount, path, controllers }: V1Place, made: CgroupPlace[]): number {
+  const parts = pathsTo(path);
   let result = 0;
-  for (const part of pathsTo(path)) {
+  for (let i = 0, again = 0; i < parts.length; i++) {
+    const part = parts[i] as string;
     result = tryMkdir(`${mount}${part}`, MODE);
-    if (result < 0 && result !== -EEXIST) return result;
+    if (result === 0) made.push({ mount, path: part });
+    else if (result === -ENOENT && i > 0 && again++ < 3) {
+      // The one above was there and went: another create, that had made it, failed and took it back.
+      i = -1;
+      continue;
+    } else if (result !== -EEXIST) return result;
     if (controllers.includes("cpuset")) inheritCpuset(`${mount}${part}`);
   }
   return result;
