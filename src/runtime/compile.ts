@@ -26,6 +26,7 @@ import type { CallerLimit } from "../process/limits.ts";
 import { keyringSteps, personalitySteps, secludeSteps, sessionStep } from "../process/session.ts";
 import { nullSteps, type Stdio } from "../process/stdio.ts";
 import { terminalSteps } from "../process/terminal.ts";
+import type { CgroupOfV1 } from "../rootfs/cgroup-v1-mount.ts";
 import { mountSteps, pathSteps, pivotSteps, type RootfsContext } from "../rootfs/rootfs.ts";
 import type { Spec } from "../spec/config.ts";
 import type { specialSteps } from "./special.ts";
@@ -46,6 +47,8 @@ export interface CompileContext {
   /** Whether berth has CAP_MKNOD, and so a container without a user namespace of its own. */
   readonly mayMakeDevices: boolean;
   readonly cgroup: { readonly mount: string; readonly path: string } | null;
+  /** The container's cgroups of v1, on a host that has controllers there. */
+  readonly cgroupsOfV1?: readonly CgroupOfV1[] | undefined;
   /** Makes the steps of what few containers ask for; undefined: this one asks for none of it. */
   readonly special?: typeof specialSteps | undefined;
 }
@@ -76,6 +79,7 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
     mayMakeDevices: context.mayMakeDevices && !userNamespace,
     networkNamespace: namespaces.has.has("network"),
     cgroup: context.cgroup,
+    cgroupsOfV1: context.cgroupsOfV1,
     mountLabel: spec.linux.mountLabel,
     descriptors: fds,
     requests,

@@ -257,7 +257,12 @@ function beginInit(making: Making, scope: Scope): Beginning {
     closeFrom: fds.temporary,
   });
   scope.drop(syncOfInit);
-  const context = compileContext(options, bundle, record.rootfs, record.cgroup, making.special?.steps);
+  const context = compileContext(options, bundle, {
+    rootfs: record.rootfs,
+    cgroup: record.cgroup,
+    cgroupsOfV1: record.v1,
+    special: making.special?.steps,
+  });
   return { starting, sync, planFd, context };
 }
 

@@ -34,7 +34,12 @@ export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]
   const all = await loadLimits(spec);
   const limits = all === undefined ? undefined : limitsWithout(all, v1?.controllers ?? []);
   const special = asksForSpecial(spec) ? await import("./special.ts") : undefined;
-  const context = compileContext(options, bundle, locateRootfs(bundle), cgroup, special?.specialSteps);
+  const context = compileContext(options, bundle, {
+    rootfs: locateRootfs(bundle),
+    cgroup,
+    cgroupsOfV1: v1?.places,
+    special: special?.specialSteps,
+  });
   const plan = compile(spec, context);
   const hooks = (name: HookName, where: string) => hookParts(bundle, name, where);
   const [beforeHooks, afterHooks] = splitAtHooks(plan.init);
