@@ -94,7 +94,8 @@ function defaultConfig(): Config {
       { destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"] },
       {
         destination: "/sys/fs/cgroup",
-        type: "cgroup",
+        // By its own name v2 is shown on a host that has cgroup v1 as well, too.
+        type: "cgroup2",
         source: "cgroup",
         options: ["nosuid", "noexec", "nodev", "relatime", "ro"],
       },

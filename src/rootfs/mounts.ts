@@ -5,6 +5,7 @@ import { label, mark, serving } from "../plan/build.ts";
 import type { Step } from "../plan/step.ts";
 import { bindSteps, copySymlink } from "./bind.ts";
 import { cgroupSteps } from "./cgroup-mount.ts";
+import { cgroupEntries, controllerLinks } from "./cgroup-v1-mount.ts";
 import { refuseProc, requireProc } from "./destination.ts";
 import { type Entry, isLateReadOnly } from "./entry.ts";
 import {
@@ -38,8 +39,11 @@ export function mountListSteps(
   for (const entry of entries) {
     const { path, mount } = entry;
     const scope: Scope = { context, path, slots, serving: serving("mounts", path, mount.destination) };
-    steps.push(...entrySteps(scope, entry, fresh), closeTemporary(scope));
-    keepFresh(fresh, entry);
+    for (const part of cgroupEntries(entry, context)) {
+      steps.push(...entrySteps(scope, part, fresh), closeTemporary(scope));
+      keepFresh(fresh, part);
+    }
+    steps.push(...controllerLinks(scope, entry));
   }
   return steps;
 }

@@ -1,6 +1,7 @@
 import { ALL32, type Serving, slot } from "../plan/build.ts";
 import type { Descriptors, Requests } from "../plan/protocol.ts";
 import type { Branch, Call, Label, Slot } from "../plan/step.ts";
+import type { CgroupOfV1 } from "./cgroup-v1-mount.ts";
 import { STATFS_SIZE, STATX } from "./structs.ts";
 
 /** What the rooms of the root file system know beside the Spec. */
@@ -19,6 +20,8 @@ export interface RootfsContext {
   readonly mayMakeDevices?: boolean;
   /** Where the host's cgroup2 is mounted, and the container's cgroup below it ("/a/b"); null: the container has none. */
   readonly cgroup: { readonly mount: string; readonly path: string } | null;
+  /** Its cgroups of v1, on a host that has controllers there. */
+  readonly cgroupsOfV1?: readonly CgroupOfV1[] | undefined;
   /** linux.mountLabel: the SELinux context of new file systems. */
   readonly mountLabel?: string | undefined;
   readonly descriptors: Descriptors;

@@ -28,6 +28,7 @@ import type { FilterSteps, SeccompFilter } from "../process/seccomp/load.ts";
 import { keyringSteps, personalitySteps, secludeSteps, sessionStep } from "../process/session.ts";
 import { nullSteps, type Stdio } from "../process/stdio.ts";
 import { terminalSteps } from "../process/terminal.ts";
+import type { CgroupOfV1 } from "../rootfs/cgroup-v1-mount.ts";
 import { mountSteps, pathSteps, pivotSteps, type RootfsContext } from "../rootfs/rootfs.ts";
 import type { Spec } from "../spec/config.ts";
 import type { specialSteps } from "./special.ts";
@@ -50,6 +51,8 @@ export interface CompileContext {
   readonly cgroup: { readonly mount: string; readonly path: string } | null;
   /** The caller is not root: over a process whose user is another it has no rights, and init sets its own priorities. */
   readonly ownPriority?: boolean;
+  /** The container's cgroups of v1, on a host that has controllers there. */
+  readonly cgroupsOfV1?: readonly CgroupOfV1[] | undefined;
   /** Makes the steps of what few containers ask for; undefined: this one asks for none of it. */
   readonly special?: typeof specialSteps | undefined;
   /** Of linux.seccomp. */
@@ -84,6 +87,7 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
     mayMakeDevices: context.mayMakeDevices && !userNamespace,
     networkNamespace: namespaces.has.has("network"),
     cgroup: context.cgroup,
+    cgroupsOfV1: context.cgroupsOfV1,
     mountLabel: spec.linux.mountLabel,
     descriptors: fds,
     requests,

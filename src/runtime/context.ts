@@ -5,28 +5,22 @@ import { inspectStdio } from "../process/stdio.ts";
 import type { Bundle } from "./bundle.ts";
 import type { CompileContext } from "./compile.ts";
 
-/** What the Plan depends on beside config.json, from what was asked for and from berth's own process. */
+/** What the Plan depends on beside config.json, from what was asked for, what was made, and from berth's own process. */
 export function compileContext(
   options: Pick<CompileContext, "id" | "noPivot" | "noNewKeyring" | "preserveFds">,
   bundle: Bundle,
-  rootfs: string,
-  cgroup: CompileContext["cgroup"],
-  special: CompileContext["special"],
-  seccomp: CompileContext["seccomp"],
+  made: Pick<CompileContext, "rootfs" | "cgroup" | "cgroupsOfV1" | "special" | "seccomp">,
 ): CompileContext {
   return {
     id: options.id,
     bundle: bundle.path,
-    rootfs,
+    ...made,
     noPivot: options.noPivot,
     noNewKeyring: options.noNewKeyring,
     preserveFds: options.preserveFds,
     stdio: inspectStdio(),
     callerLimit: callerLimit(),
     mayMakeDevices: hasCapability(CAP_MKNOD),
-    cgroup,
     ownPriority: bundle.user !== undefined,
-    special,
-    seccomp,
   };
 }

@@ -325,14 +325,13 @@ function beginInit(making: Making, scope: Scope): Beginning {
     closeFrom: fds.temporary,
   });
   scope.drop(syncOfInit);
-  const context = compileContext(
-    options,
-    bundle,
-    record.rootfs,
-    record.cgroup,
-    making.special?.steps,
-    making.seccomp,
-  );
+  const context = compileContext(options, bundle, {
+    rootfs: record.rootfs,
+    cgroup: record.cgroup,
+    cgroupsOfV1: record.v1,
+    special: making.special?.steps,
+    seccomp: making.seccomp,
+  });
   return { starting, sync, planFd, context };
 }
 

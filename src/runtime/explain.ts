@@ -49,8 +49,13 @@ export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]
   const special = asksForSpecial(spec) ? await import("./special.ts") : undefined;
   const noNewPrivileges = spec.process?.noNewPrivileges === true;
   const seccomp = await loadSeccomp(spec, bundle.text, undefined, noNewPrivileges, options.warn);
-  const rootfs = locateRootfs(bundle);
-  const context = compileContext(options, bundle, rootfs, cgroup, special?.specialSteps, seccomp);
+  const context = compileContext(options, bundle, {
+    rootfs: locateRootfs(bundle),
+    cgroup,
+    cgroupsOfV1: v1?.places,
+    special: special?.specialSteps,
+    seccomp,
+  });
   const plan = compile(spec, context);
   const hooks = (name: HookName, where: string) => hookParts(bundle, name, where);
   const [beforeHooks, afterHooks] = splitAtHooks(plan.init);

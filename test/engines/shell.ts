@@ -19,7 +19,7 @@ code() { "$@"; echo "exit $?"; }
 on_terminal() { script -qec "$(printf '%q ' "$@")" /dev/null </dev/null; }
 # What lists the mounts of a container, but for its root and what masks paths.
 MASKED='/proc/(acpi|interrupts|kcore|keys|latency_stats|sched_debug|scsi|timer_list|timer_stats)|/sys/(firmware|dev/block|devices/virtual/powercap|fs/selinux)'
-MOUNTS='cut -d" " -f5- /proc/self/mountinfo | grep -vE "^(/|'$MASKED') " | sed "s/\\(master\\|shared\\):[0-9]*/\\1/; s/ - sysfs.*//"'
+MOUNTS='cut -d" " -f5- /proc/self/mountinfo | grep -vE "^(/|'$MASKED') " | sed "s/\\(master\\|shared\\):[0-9]*/\\1/; s/ - sysfs.*//" | sort'
 # What lists the mounts that mask paths.
 MASKS='cut -d" " -f5- /proc/self/mountinfo | grep -E "^('$MASKED') " | sed "s/size=[0-9]*k/size/; s/nr_inodes=[0-9]*/nr_inodes/"'
 cd "$DIR"

@@ -188,7 +188,7 @@ describe("a cgroup that is there already", () => {
 describe("removal", () => {
   const writable = (config: Config) => {
     for (const each of config.mounts)
-      if (each.type === "cgroup") each.options = ["nosuid", "noexec", "nodev", "rw"];
+      if (each.type === "cgroup2") each.options = ["nosuid", "noexec", "nodev", "rw"];
   };
 
   test("takes cgroups along that the container made, with the processes in them", () => {
@@ -333,7 +333,7 @@ describe("linux.resources.devices", () => {
       "mkdir /sys/fs/cgroup/a && echo 1 > /sys/fs/cgroup/a/cgroup.procs && mknod /mnt/d c 1 11; (: < /mnt/d) 2> /dev/null || echo denied",
       (config) => {
         rules([DENY_ALL])(config);
-        for (const each of config.mounts) if (each.type === "cgroup") each.options = ["rw"];
+        for (const each of config.mounts) if (each.type === "cgroup2") each.options = ["rw"];
       },
     );
     expect(stdout).toBe("denied\n");

@@ -76,6 +76,49 @@ if (hierarchies.length === 0) {
       expect(stdout).toBe("/\n");
     });
 
+    describe("a mount of type cgroup", () => {
+      const shown = (option: "ro" | "rw") => (config: Config) => {
+        for (const mount of config.mounts) {
+          if (mount.type === "cgroup2") Object.assign(mount, { type: "cgroup", options: ["nosuid", option] });
+        }
+      };
+
+      test("has the container's cgroup of every hierarchy by its name on the host, and nothing of v2", () => {
+        const { stdout } = runScript("cd /sys/fs/cgroup; ls; cat memory/memory.limit_in_bytes", (config) => {
+          shown("ro")(config);
+          limits({ memory: { limit: 64 << 20 } })(config);
+        });
+        const names = hierarchies.map(({ mount }) => basename(mount));
+        expect(stdout.trim().split("\n")).toEqual([...names.sort(), String(64 << 20)]);
+      });
+
+      test("ro: no cgroup can be made there", () => {
+        const { stderr } = runScript("mkdir /sys/fs/cgroup/memory/x", shown("ro"));
+        expect(stderr).toContain("Read-only file system");
+      });
+
+      test("rw: one can, below the container's own", () => {
+        let path = "";
+        const { status } = runScript(
+          "mkdir /sys/fs/cgroup/memory/x; test -d /sys/fs/cgroup/memory/x",
+          (config) => {
+            shown("rw")(config);
+            path = config.linux.cgroupsPath ?? "";
+          },
+        );
+        expect(status).toBe(0);
+        expect(existsSync(`${mountOf("memory")}${path}`)).toBe(false);
+      });
+
+      test("without a cgroup namespace too", () => {
+        const { stdout } = runScript("cat /sys/fs/cgroup/pids/cgroup.procs | head -n1", (config) => {
+          shown("ro")(config);
+          config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "cgroup");
+        });
+        expect(stdout).toBe("1\n");
+      });
+    });
+
     test("cgroups that the container makes below its own go with it", () => {
       const { mount } = hierarchies.find(({ controllers }) => controllers.includes("pids")) as Hierarchy;
       withLimits({}, (path) => mkdirSync(`${mount}${path}/below/more`, { recursive: true }));

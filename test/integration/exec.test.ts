@@ -165,7 +165,7 @@ describe("the process", () => {
         config.linux.namespaces.push({ type: "user" });
         config.linux.uidMappings = [{ containerID: 0, hostID: 100000, size: 65536 }];
         config.linux.gidMappings = [{ containerID: 0, hostID: 100000, size: 65536 }];
-        config.mounts = config.mounts.filter(({ type }) => type !== "cgroup");
+        config.mounts = config.mounts.filter(({ type }) => type !== "cgroup2");
       },
     ));
 

@@ -406,7 +406,7 @@ describe("several processes", () => {
         "cd /sys/fs/cgroup && mkdir -p a/b c && (echo 0 > a/b/cgroup.procs; exec sleep 1000) & exec sleep 1000",
       ),
       (config) => {
-        const cgroup = config.mounts.find(({ type }) => type === "cgroup");
+        const cgroup = config.mounts.find(({ type }) => type === "cgroup2");
         if (cgroup) cgroup.options = ["nosuid", "noexec", "nodev"];
       },
     );

@@ -832,7 +832,7 @@ describe("cgroup", () => {
     (option: string, cgroupNamespace: boolean): Patch =>
     (config) => {
       for (const each of config.mounts) {
-        if (each.type === "cgroup") each.options = ["nosuid", "noexec", "nodev", option];
+        if (each.type === "cgroup2") each.options = ["nosuid", "noexec", "nodev", option];
       }
       if (!cgroupNamespace)
         config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "cgroup");
@@ -900,7 +900,7 @@ describe("in a user namespace", () => {
       "grep ' /sys' /proc/self/mountinfo; mkdir /sys/fs/cgroup/x",
       (config) => {
         config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== "network");
-        config.mounts = config.mounts.filter(({ type }) => type !== "cgroup");
+        config.mounts = config.mounts.filter(({ type }) => type !== "cgroup2");
       },
     );
     const mounts = parseMountinfo(output);
