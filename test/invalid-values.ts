@@ -205,6 +205,48 @@ export const INVALID_VALUES: readonly [Record<string, Json>, string][] = [
     { "mounts[0].gidMappings": [map(0, 1, 1)] },
     "mounts[0].uidMappings: found nothing; allowed: mappings, as gidMappings has them",
   ],
+  [
+    { "mounts[0].uidMappings": [map(0, 1, 2), map(1, 5, 1)], "mounts[0].gidMappings": [map(0, 1, 1)] },
+    "mounts[0].uidMappings[1].containerID: found 1; allowed: a range that does not overlap that of mounts[0].uidMappings[0]",
+  ],
+  [
+    { "mounts[0].uidMappings": [map(0, 1, 1)], "mounts[0].gidMappings": [map(0, 4294967290, 6)] },
+    "mounts[0].gidMappings[0].size: found 6; allowed: a range of ids up to 4294967294",
+  ],
+  [
+    { "mounts[0].options": ["bind", "idmap"] },
+    'mounts[0].options[1]: found "idmap"; allowed: only with uidMappings and gidMappings, or in a user namespace, whose mappings it takes',
+  ],
+  ...[
+    "idmap=",
+    "ridmap=uids=0-1-1",
+    "idmap=uids=0-1;gids=0-1-1",
+    "idmap=uids=0-1-0;gids=0-1-1",
+    "ridmap=on",
+  ].map((option): [Record<string, Json>, string] => [
+    { "mounts[0].options": ["bind", option] },
+    `mounts[0].options[1]: found "${option}"; allowed: "idmap=uids=FROM-TO-SIZE;gids=FROM-TO-SIZE", more ranges after a "#"`,
+  ]),
+  [
+    { "mounts[0].options": ["bind", "idmap=uids=@0-1-1;gids=0-1-1"] },
+    'mounts[0].options[1]: found "idmap=uids=@0-1-1;gids=0-1-1"; allowed: "@" only in a user namespace',
+  ],
+  [
+    { "mounts[0].options": ["bind", "idmap=uids=0-1-2#1-9-1;gids=0-1-1"] },
+    "mounts[0].options[1] uids[1].containerID: found 1; allowed: a range that does not overlap that of mounts[0].options[1] uids[0]",
+  ],
+  [
+    {
+      "mounts[0].options": ["bind", "idmap=uids=0-1-1;gids=0-1-1"],
+      "mounts[0].uidMappings": [map(0, 1, 1)],
+      "mounts[0].gidMappings": [map(0, 1, 1)],
+    },
+    'mounts[0].options[1]: found "idmap=uids=0-1-1;gids=0-1-1"; allowed: mappings either here or in uidMappings and gidMappings',
+  ],
+  [
+    { "mounts[0].options": ["remount", "idmap=uids=0-1-1;gids=0-1-1"] },
+    'mounts[0].options: found ["remount","idmap=uids=0-1-1;gids=0-1-1"]; allowed: no id mappings with remount: a mount gets them when it is made',
+  ],
 
   [{ hooks: [] }, "hooks: found []; allowed: an object"],
   ...["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"].map(

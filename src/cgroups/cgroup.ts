@@ -1,4 +1,4 @@
-import { hasCode } from "../errors.ts";
+import { BerthError, hasCode, isBerthError } from "../errors.ts";
 import type { Action } from "../plan/explain.ts";
 import type { Step } from "../plan/step.ts";
 import type { Spec } from "../spec/config.ts";
@@ -25,8 +25,8 @@ export interface CgroupOptions {
  * killed create leaves enough for `delete --force`.
  * @throws BerthError "no-cgroup2", "invalid-config"
  */
-export function locateCgroup(spec: Spec, id: string): CgroupPlace {
-  const path = cgroupPath(spec.linux?.cgroupsPath, id, ownCgroup);
+export function locateCgroup(spec: Spec, id: string, rootless = false): CgroupPlace {
+  const path = cgroupPath(spec.linux?.cgroupsPath, id, ownCgroup, rootless);
   return { mount: cgroup2Mount(), path };
 }
 
@@ -42,7 +42,7 @@ export function prepareCgroup(
 ): Cgroup | undefined {
   // Before anything is made: a mistake in the rules needs no undoing.
   const program = rootless ? undefined : compileDevices(devicePolicy(spec.linux?.resources?.devices));
-  const cgroup = rootless && limits === undefined ? createIfPermitted(spec, place) : createCgroup(place);
+  const cgroup = rootless ? createIfPermitted(spec, place, limits) : createCgroup(place);
   if (cgroup === undefined) return undefined;
   const isNew = cgroup.made.includes(cgroup.path);
   try {
@@ -105,12 +105,21 @@ export function cgroupAction(path: string, subject: string, what: string): Actio
   return { kind: "action", phase: "cgroup", path, subject, what };
 }
 
-function createIfPermitted(spec: Spec, place: CgroupPlace): Cgroup | undefined {
+function createIfPermitted(spec: Spec, place: CgroupPlace, limits: Limits | undefined): Cgroup | undefined {
   try {
     return createCgroup(place);
   } catch (error) {
     const refused = hasCode(error, "EACCES") || hasCode(error, "EPERM") || hasCode(error, "EROFS");
-    if (refused && (spec.linux?.cgroupsPath ?? "") === "") return undefined;
-    throw error;
+    if (!refused || !isBerthError(error)) throw error;
+    const asked = limits !== undefined && limits.writes.length > 0;
+    if (!asked && (spec.linux?.cgroupsPath ?? "") === "") return undefined;
+    throw new BerthError(
+      error.code,
+      `rootless needs no limits + no cgrouppath when no permission is granted for cgroups: ${error.message}`,
+      {
+        hint: asked ? "leave linux.resources out, or have a cgroup delegated to this user" : error.hint,
+        cause: error,
+      },
+    );
   }
 }

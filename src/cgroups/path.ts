@@ -29,13 +29,21 @@ export function pathsTo(path: string): string[] {
  * Where `linux.cgroupsPath` leads in the v2 hierarchy; config-linux.md "Cgroups Path".
  *
  * An absolute path starts at the mount. A relative one starts, as with runc, at the parent of the runtime's own cgroup:
- * that one holds processes, and a cgroup with processes cannot give controllers to its children. None at all: "/ID".
+ * that one holds processes, and a cgroup with processes cannot give controllers to its children. None at all: "/ID", or,
+ * for a caller who may make none there, "ID": a user may own the cgroup above its own.
  *
+ * @param rootless the caller has not the rights of the host's root
  * @param own the runtime's own cgroup, only asked for when it matters
  * @throws BerthError "invalid-config"
  */
-export function cgroupPath(cgroupsPath: string | undefined, id: string, own: () => string): string {
-  const wanted = cgroupsPath === undefined || cgroupsPath === "" ? `/${id}` : cgroupsPath;
+export function cgroupPath(
+  cgroupsPath: string | undefined,
+  id: string,
+  own: () => string,
+  rootless = false,
+): string {
+  const none = rootless ? id : `/${id}`;
+  const wanted = cgroupsPath === undefined || cgroupsPath === "" ? none : cgroupsPath;
   const refuse = (why: string, hint?: string) =>
     new BerthError("invalid-config", `linux.cgroupsPath "${wanted}": ${why}`, { hint });
   if (/^[^/:]*:[^/:]*:[^/:]+$/.test(wanted)) {

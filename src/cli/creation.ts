@@ -3,6 +3,7 @@ import { absolute } from "../linux/directory.ts";
 import type { CreateOptions } from "../runtime/create.ts";
 import type { Options } from "./arguments.ts";
 import type { Invocation } from "./command.ts";
+import { isRootless } from "./globals.ts";
 
 /** The options that create and run have in common. */
 export const CREATION_OPTIONS = {
@@ -30,7 +31,7 @@ export const CREATION_OPTIONS = {
 export function creationOptions({
   values,
   positionals: [id = ""],
-  globals: { root, cgroupManager, log },
+  globals: { root, cgroupManager, rootless, log },
 }: Pick<Invocation<typeof CREATION_OPTIONS>, "values" | "positionals" | "globals">): CreateOptions {
   if (cgroupManager === "systemd") {
     throw new BerthError(
@@ -54,6 +55,7 @@ export function creationOptions({
     noNewKeyring: values["no-new-keyring"],
     preserveFds: values["preserve-fds"],
     cgroups: cgroupManager !== "disabled",
+    rootless: isRootless(rootless),
     warn: (message) => log.write("warning", message),
   };
 }

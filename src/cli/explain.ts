@@ -3,6 +3,7 @@ import { type ExplainedGroup, type ExplainedStep, NEXT } from "../plan/explain.t
 import { explain } from "../runtime/explain.ts";
 import { defineCommand } from "./command.ts";
 import { CREATION_OPTIONS } from "./creation.ts";
+import { isRootless } from "./globals.ts";
 import { print } from "./output.ts";
 
 export const command = defineCommand({
@@ -20,7 +21,7 @@ export const command = defineCommand({
     "preserve-fds": CREATION_OPTIONS["preserve-fds"],
   },
   takes: [0, 1],
-  async run({ values, positionals: [bundle = "."], globals: { cgroupManager, log } }) {
+  async run({ values, positionals: [bundle = "."], globals: { cgroupManager, rootless, log } }) {
     const groups = await explain({
       id: "ID",
       bundle: absolute(bundle),
@@ -29,6 +30,7 @@ export const command = defineCommand({
       noNewKeyring: values["no-new-keyring"],
       preserveFds: values["preserve-fds"],
       cgroups: cgroupManager !== "disabled",
+      rootless: isRootless(rootless),
       warn: (message) => log.write("warning", message),
     });
     print(values.format === "json" ? `${JSON.stringify(groups, null, 2)}\n` : groupsText(groups));

@@ -31,7 +31,7 @@ export const GLOBAL_OPTIONS = {
     kind: "text",
     default: "auto",
     choices: ["true", "false", "auto"],
-    help: "accepted for the sake of runc's command lines, and of no effect",
+    help: "whether to do without what only the host's root may: device rules, and a cgroup where nothing asks for one (auto: unless root calls, outside of a user namespace)",
   },
   version: { kind: "flag", short: "v", help: "print the version" },
 } as const satisfies Options;
@@ -43,6 +43,7 @@ export interface Globals {
   /** The caller named it. */
   readonly rootGiven: boolean;
   readonly cgroupManager: "cgroupfs" | "systemd" | "disabled";
+  readonly rootless: "true" | "false" | "auto";
   readonly log: Log;
 }
 
@@ -68,6 +69,7 @@ export function globalsOf({ values }: Parsed<typeof GLOBAL_OPTIONS>, log: Log): 
     root,
     rootGiven: given !== undefined,
     cgroupManager: values["systemd-cgroup"] ? "systemd" : values["cgroup-manager"],
+    rootless: values.rootless,
     log,
   };
 }
@@ -84,6 +86,16 @@ export function defaultRoot(runtimeDirectory: string | undefined, isHostRoot: ()
 /** Not so the root of a user namespace that an ordinary user has made. */
 function isHostRoot(): boolean {
   if (effectiveIds().uid !== 0) return false;
-  if (process.env.USER === "root") return true;
+  return process.env.USER === "root" || isInHostUserNamespace();
+}
+
+/** man 7 user_namespaces: only the first user namespace maps every id to itself. */
+function isInHostUserNamespace(): boolean {
   return /^\s*0\s+0\s+4294967295\s*$/.test(readTextIfThere("/proc/self/uid_map") ?? "0 0 4294967295");
+}
+
+/** Whether containers are to do without what the host's root alone may: what --rootless says, or else who calls. */
+export function isRootless(rootless: Globals["rootless"]): boolean {
+  if (rootless !== "auto") return rootless === "true";
+  return effectiveIds().uid !== 0 || !isInHostUserNamespace();
 }

@@ -101,6 +101,8 @@ export interface SpawnRequest {
   /** The process waits for a byte on the first of its descriptors before it becomes root and executes: its id maps. */
   readonly waits: boolean;
   readonly becomeRoot: boolean;
+  /** The caller, who is not root, is going to write the id maps: the files of a process that is closed to others are root's. */
+  readonly staysOpen?: boolean;
   /** Sealed executor. */
   readonly executor: number;
   /** What the executor reads as its name, and the numbers of two of its descriptors. */
@@ -170,7 +172,7 @@ export function beginSpawn(request: SpawnRequest): Starting {
     throw new RangeError("too much for one spawn");
   // The child shares berth's memory until it executes, and those who see it by its pid must not reach that through it: in a
   // pid namespace that it joins they may be root of the user namespace's owner, and have every right over it.
-  syscall("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0);
+  if (request.staysOpen !== true) syscall("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0);
   memory.fill(0);
   setU64(view, 0, request.create);
   setU64(view, 8, placeArgv(request.argv));

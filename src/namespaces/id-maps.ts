@@ -4,14 +4,18 @@ import { serving, slot } from "../plan/build.ts";
 import type { Slot, Step } from "../plan/step.ts";
 import type { IdMapping, Linux } from "../spec/linux.ts";
 
+/** The id maps of a user namespace. */
+export type IdMaps = Pick<Linux, "uidMappings" | "gidMappings">;
+
 /**
  * Steps by which the runtime writes the id maps of a new user namespace; man 7 user_namespaces.
  * @param process a descriptor of /proc/PID of a process in that namespace
+ * @param path the part of config.json that has them
  */
-export function idMapSteps(linux: Linux, process: Slot): Step[] {
+export function idMapSteps({ uidMappings, gidMappings }: IdMaps, process: Slot, path = "linux"): Step[] {
   return [
-    ...mapSteps("linux.uidMappings", "uid_map", linux.uidMappings ?? [], process),
-    ...mapSteps("linux.gidMappings", "gid_map", linux.gidMappings ?? [], process),
+    ...mapSteps(`${path}.uidMappings`, "uid_map", uidMappings ?? [], process),
+    ...mapSteps(`${path}.gidMappings`, "gid_map", gidMappings ?? [], process),
   ];
 }
 

@@ -7,6 +7,7 @@ import type {
   Fail,
   Field,
   Label,
+  LoadFrom,
   Mark,
   Phase,
   Slot,
@@ -38,6 +39,11 @@ export function mark(target: Label): Mark {
 /** The address of a slot, for a call that writes there. */
 export function addressOf(of: Slot, offset = 0): AddressOf {
   return { kind: "address", of, offset };
+}
+
+/** What a slot holds from `offset` on, as an argument. */
+export function loadFrom(of: Slot, offset: number): LoadFrom {
+  return { kind: "load", of, offset };
 }
 
 /** What a call may say beside its name and arguments, see {@link Call}. */

@@ -234,6 +234,9 @@ function encodeCall(
     } else if (value.kind === "slot") {
       kinds |= LOAD << (2 * n);
       code[word] = placeOf(data, value);
+    } else if (value.kind === "load") {
+      kinds |= LOAD << (2 * n);
+      code[word] = placeOf(data, value.of) + value.offset;
     } else if (value.kind === "address") {
       kinds |= ADDRESS << (2 * n);
       code[word] = placeOf(data, value.of) + (value.offset ?? 0);

@@ -145,6 +145,8 @@ function show(value: Exclude<Value, number>, fields: FieldKinds = {}): string {
   switch (value.kind) {
     case "slot":
       return showSlot(value);
+    case "load":
+      return `${showSlot(value.of)}[${value.offset}]`;
     case "address":
       return showAddress(value);
     case "bytes":

@@ -1,6 +1,6 @@
-import { SCM_RIGHTS, SOL_SOCKET } from "../linux/constants.ts";
+import { F_DUPFD_CLOEXEC, MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET } from "../linux/constants.ts";
 import { ECONNRESET } from "../linux/errno.ts";
-import { ALL32, addressOf, label, mark, rawBytes, type Serving, slot, struct } from "./build.ts";
+import { ALL32, addressOf, label, loadFrom, mark, rawBytes, type Serving, slot, struct } from "./build.ts";
 import type { Bytes, Slot, Step, Struct } from "./step.ts";
 
 /*
@@ -13,6 +13,8 @@ import type { Bytes, Slot, Step, Struct } from "./step.ts";
  *
  *   request    | when                               | the runtime then
  *   make-path  | a mount's target does not exist    | makes it inside the rootfs (it holds the rootfs by descriptor)
+ *   open-tree  | init may not reach a bind's source | opens it, and answers with a descriptor (SCM_RIGHTS)
+ *   id-map     | a mount shows mapped owners        | maps the ids of that mount (init's descriptor, not attached yet)
  *   copy-up    | a tmpfs covers a directory         | copies what the directory holds into the tmpfs (init's descriptors)
  *   offsets    | init may not write them itself     | writes linux.timeOffsets
  *   network    | its namespaces are there           | moves linux.netDevices there, by init's netlink socket
@@ -49,6 +51,23 @@ export type Request =
       readonly from: number;
       /** Init's descriptor of the tmpfs, not attached yet. */
       readonly to: number;
+    }
+  | {
+      readonly kind: "open-tree";
+      readonly source: string;
+      /** Of open_tree(2). */
+      readonly flags: number;
+      readonly of: string;
+    }
+  | {
+      readonly kind: "id-map";
+      /** Which of config.json's mounts. */
+      readonly mount: number;
+      /** Init's descriptor of the mount, not attached yet. */
+      readonly fd: number;
+      /** Its submounts too. */
+      readonly recursive: boolean;
+      readonly of: string;
     }
   | { readonly kind: "mounted" }
   | { readonly kind: "limits" }
@@ -112,7 +131,13 @@ export interface Requests {
   give(serving: Serving, request: Request, descriptor: number): Step[];
   /** A step that makes this request and goes on. */
   tell(serving: Serving, request: Request): Step;
+  /** Steps that make this request and wait for the descriptor that answers it, in `into`. */
+  askDescriptor(serving: Serving, request: Request, into: Slot): Step[];
 }
+
+/** One SCM_RIGHTS message with one descriptor; man 3 cmsg. */
+const CONTROL_SIZE = 24;
+const CONTROL_DATA = 16;
 
 /** Requests over the descriptor `sync`. */
 export function createRequests(sync: number): Requests {
@@ -151,6 +176,38 @@ export function createRequests(sync: number): Requests {
       serving.call("sendmsg", [sync, messageWith(register(request), descriptor), 0], detailOf(request)),
       ...waitSteps(serving, request, slot("answer")),
     ],
+    askDescriptor(serving, request, into) {
+      const detail = detailOf(request);
+      const got = slot("got");
+      const served = label("served");
+      const control = slot("control", CONTROL_SIZE);
+      const message = struct(56, [
+        {
+          name: "msg_iov",
+          offset: 16,
+          pointer: struct(16, [
+            { name: "iov_base", offset: 0, pointer: slot("answer") },
+            { name: "iov_len", offset: 8, size: 8, value: 1 },
+          ]),
+        },
+        { name: "msg_iovlen", offset: 24, size: 8, value: 1 },
+        { name: "msg_control", offset: 32, pointer: control },
+        { name: "msg_controllen", offset: 40, size: 8, value: CONTROL_SIZE },
+      ]);
+      return [
+        tell(serving, request),
+        serving.call("recvmsg", [sync, message, MSG_CMSG_CLOEXEC], { store: got, ...detail }),
+        serving.unless({ slot: got, mask: ALL32, value: 0 }, served),
+        serving.fail(ECONNRESET, detail.what),
+        mark(served),
+        // The four bytes after the descriptor are padding, which the kernel leaves as they are: 0.
+        serving.call("fcntl", [loadFrom(control, CONTROL_DATA), F_DUPFD_CLOEXEC, 0], {
+          store: into,
+          ...detail,
+        }),
+        serving.call("close", [loadFrom(control, CONTROL_DATA)]),
+      ];
+    },
   };
 }
 

@@ -77,6 +77,7 @@ const SIGNATURES: Readonly<Partial<Record<SyscallName, readonly Parameter[]>>> =
   ],
   execve: [PATH, ["argv", "address"], ["envp", "address"]],
   faccessat2: [DIRFD, PATH, ["mode", flags("X_OK")], ["flags", flags("AT_EACCESS", "AT_EMPTY_PATH")]],
+  fcntl: [FD, ["command", one("F_DUPFD_CLOEXEC")], ["argument", "number"]],
   fchdir: [FD],
   fchmod: [FD, ["mode", "mode"]],
   fchmodat: [DIRFD, PATH, ["mode", "mode"]],
@@ -152,6 +153,7 @@ const SIGNATURES: Readonly<Partial<Record<SyscallName, readonly Parameter[]>>> =
   ],
   read: [FD, BUFFER, SIZE],
   readlinkat: [DIRFD, PATH, BUFFER, SIZE],
+  recvmsg: [FD, ["message", "address"], ["flags", flags("MSG_*")]],
   sched_setaffinity: [["pid", "number"], SIZE, ["cpus", "address"]],
   sched_setattr: [
     ["pid", "number"],

@@ -45,8 +45,15 @@ export interface AddressOf {
   readonly offset?: number;
 }
 
+/** Eight bytes of a slot from `offset` on, which a {@link Slot} as an argument gives from its begin. */
+export interface LoadFrom {
+  readonly kind: "load";
+  readonly of: Slot;
+  readonly offset: number;
+}
+
 /** An argument: a constant, the address of a NUL-terminated string, what a slot holds, or an address. */
-export type Value = number | string | Slot | AddressOf | Struct | Bytes;
+export type Value = number | string | Slot | LoadFrom | AddressOf | Struct | Bytes;
 
 /** What a step is for, so that its failure can be told as a sentence and `berth explain` can group it. */
 export interface Purpose {

@@ -41,6 +41,10 @@ const IO_CLASSES: Readonly<Record<IoPriority["class"], number>> = {
  * @param directory a descriptor of its /proc/PID
  */
 export function schedulingSteps(process: Process, pid: Slot, directory: Slot): Step[] {
+  return [...scoreSteps(process, directory), ...prioritySteps(process, pid)];
+}
+
+function scoreSteps(process: Process, directory: Slot): Step[] {
   const steps: Step[] = [];
   if (process.oomScoreAdj !== undefined) {
     const { call } = serving("identity", "process.oomScoreAdj");
@@ -55,6 +59,12 @@ export function schedulingSteps(process: Process, pid: Slot, directory: Slot): S
       call("close", [file]),
     );
   }
+  return steps;
+}
+
+/** Steps for `process.scheduler` and `process.ioPriority`. @param pid 0: of the process that performs them */
+export function prioritySteps(process: Process, pid: Slot | 0): Step[] {
+  const steps: Step[] = [];
   if (process.scheduler !== undefined) steps.push(schedulerStep(process.scheduler, pid));
   if (process.ioPriority !== undefined) {
     const { class: name, priority = 0 } = process.ioPriority;
@@ -69,7 +79,7 @@ export function schedulingSteps(process: Process, pid: Slot, directory: Slot): S
   return steps;
 }
 
-function schedulerStep(scheduler: Scheduler, pid: Slot): Step {
+function schedulerStep(scheduler: Scheduler, pid: Slot | 0): Step {
   const { policy, nice = 0, priority = 0, flags = [], runtime = 0, deadline = 0, period = 0 } = scheduler;
   // struct sched_attr with the utilization clamps, which no field of config.json sets.
   const bytes = new Uint8Array(56);

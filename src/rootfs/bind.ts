@@ -22,6 +22,8 @@ export interface Bind {
   readonly recursive: boolean;
   /** Whether a last component that is a symlink is bound itself. */
   readonly noFollow?: boolean;
+  /** config.json names it; the runtime opens it when the root of the container's user namespace cannot reach it. */
+  readonly isOwnSource?: boolean;
   readonly attributes: Attributes;
   readonly recursiveAttributes: Attributes;
 }
@@ -33,7 +35,7 @@ export interface Bind {
  */
 export function bindSteps(
   scope: Scope,
-  { source, recursive, noFollow = false, attributes, recursiveAttributes }: Bind,
+  { source, recursive, noFollow = false, attributes, recursiveAttributes, isOwnSource = false }: Bind,
   on: Readonly<Record<number, Label>> = {},
 ): Step[] {
   const flags =
@@ -41,10 +43,14 @@ export function bindSteps(
     OPEN_TREE_CLOEXEC |
     (recursive ? AT_RECURSIVE : 0) |
     (noFollow ? AT_SYMLINK_NOFOLLOW : 0);
+  const { serving, slots, context } = scope;
+  const unreachable = label("unreachable");
+  const opened = label("opened");
+  const asks = isOwnSource && context.userNamespace;
   return [
-    scope.serving.call("open_tree", [AT_FDCWD, source, flags], {
-      store: scope.slots.mount,
-      on,
+    serving.call("open_tree", [AT_FDCWD, source, flags], {
+      store: slots.mount,
+      on: asks ? { [EACCES]: unreachable } : on,
       what: `bind source "${source}"`,
       hints: {
         [ENOENT]: "a bind mount's source must exist on the host; berth does not create it",
@@ -53,8 +59,20 @@ export function bindSteps(
         [EPERM]: "a bind mount needs CAP_SYS_ADMIN",
       },
     }),
-    ...attributeSteps(scope, scope.slots.mount, attributes, false),
-    ...attributeSteps(scope, scope.slots.mount, recursiveAttributes, true),
+    ...(asks
+      ? [
+          serving.jump(opened),
+          mark(unreachable),
+          ...context.requests.askDescriptor(
+            serving,
+            { kind: "open-tree", source, flags, of: scope.path },
+            slots.mount,
+          ),
+          mark(opened),
+        ]
+      : []),
+    ...attributeSteps(scope, slots.mount, attributes, false),
+    ...attributeSteps(scope, slots.mount, recursiveAttributes, true),
   ];
 }
 

@@ -1,6 +1,7 @@
 import { BerthError } from "../errors.ts";
 import { MOUNT_ATTR_RDONLY } from "../linux/constants.ts";
 import type { Mount, Spec } from "../spec/config.ts";
+import { idMapOf, type MountIdMap } from "../spec/mount-id-map.ts";
 import { checkDestination, type Destination } from "./destination.ts";
 import { needsMount2, newMountAttributes } from "./filesystem.ts";
 import { type MountOptions, parseMountOptions } from "./mount-options.ts";
@@ -14,6 +15,9 @@ export interface Entry {
   readonly type: string;
   readonly options: MountOptions;
   readonly destination: Destination;
+  /** Its place in mounts. */
+  readonly number: number;
+  readonly idMap: MountIdMap | undefined;
 }
 
 /** All of config.json's mounts. @throws BerthError "invalid-config" for what can be told from the text alone */
@@ -52,8 +56,9 @@ function understand(mount: Mount, i: number): Entry {
   if (options.extensions.has("tmpcopyup") && needsMount2({ options, source: mount.source })) {
     throw refuse("tmpcopyup is not possible with silent or iversion", "remove one of the options");
   }
-  if (options.extensions.has("idmap") || options.extensions.has("ridmap")) {
-    throw refuse("id-mapped mounts are not supported yet", 'remove the option "idmap" or "ridmap"');
+  const idMap = idMapOf(mount);
+  if (idMap !== undefined && !options.bind && needsMount2({ options, source: mount.source })) {
+    throw refuse("an id-mapped mount is not possible with silent or iversion", "remove one of the options");
   }
   return {
     path,
@@ -61,6 +66,8 @@ function understand(mount: Mount, i: number): Entry {
     type,
     options,
     destination: checkDestination(path, mount.destination, type, options.bind),
+    number: i,
+    idMap,
   };
 }
 

@@ -168,9 +168,7 @@ const OPTIONS: Readonly<Record<string, Effect>> = {
 
 /** The options that berth carries out, sorted, as `berth features` lists them. */
 export function mountOptionNames(): string[] {
-  return Object.keys(OPTIONS)
-    .filter((name) => name !== "idmap" && name !== "ridmap")
-    .sort();
+  return Object.keys(OPTIONS).sort();
 }
 
 /** `next` after `first`, as one change. */

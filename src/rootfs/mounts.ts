@@ -14,6 +14,7 @@ import {
   needsMount2,
   newMountAttributes,
 } from "./filesystem.ts";
+import { idMapSteps } from "./id-map.ts";
 import type { MountOptions, Propagation } from "./mount-options.ts";
 import { mount2Steps, remountSteps } from "./mount2.ts";
 import { propagationSteps } from "./propagation.ts";
@@ -68,6 +69,7 @@ function entrySteps(scope: Scope, entry: Entry, fresh: Fresh): Step[] {
   const covering = type === "tmpfs" ? coveringSteps(scope, destination.path, options) : [];
   return [
     ...detachedSteps(scope, fileSystem),
+    ...idMapSteps(scope, entry),
     ...placeSteps(scope, entry, "directory", fresh, covering),
     ...attach(scope, options.propagation),
   ];
@@ -88,7 +90,8 @@ function bindEntry(scope: Scope, entry: Entry, fresh: Fresh): Step[] {
   const { recursive, attributes, recursiveAttributes, extensions } = options;
   const noFollow = extensions.has("src-nofollow");
   const bound: Step[] = [
-    ...bindSteps(scope, { source, recursive, noFollow, attributes, recursiveAttributes }),
+    ...bindSteps(scope, { source, recursive, noFollow, attributes, recursiveAttributes, isOwnSource: true }),
+    ...idMapSteps(scope, entry),
     ...(destination.sourceIsProc ? requireProc(scope, slots.mount) : []),
     ...placeSteps(scope, entry, slots.mount, fresh),
     ...attach(scope, options.propagation),

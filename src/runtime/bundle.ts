@@ -3,9 +3,12 @@ import { O_DIRECTORY, O_PATH } from "../linux/constants.ts";
 import { absolute } from "../linux/directory.ts";
 import { errnoText } from "../linux/errno.ts";
 import { close, readText, tryOpen, tryReadlink } from "../linux/file.ts";
+import { effectiveIds } from "../linux/process.ts";
 import type { Spec } from "../spec/config.ts";
+import { hasNewNamespace } from "../spec/namespaces.ts";
 import { parseConfig } from "../spec/parse.ts";
 import { refuseUnsupported } from "../spec/refused.ts";
+import type { User } from "./rootless.ts";
 
 /** A bundle whose config.json was read and checked. */
 export interface Bundle {
@@ -14,6 +17,8 @@ export interface Bundle {
   /** The text of config.json, as it was read. */
   readonly text: string;
   readonly spec: Spec;
+  /** What is done in another way for a caller who is not root. */
+  readonly user?: User;
 }
 
 /**
@@ -34,7 +39,19 @@ export async function readBundle(
   const { spec, warnings } = await parseConfig(text, file);
   for (const warning of warnings) warn(warning);
   refuseUnsupported(spec);
-  return { path, text, spec };
+  const bundle = { path, text, spec };
+  if (effectiveIds().uid !== 0) return (await import("./rootless.ts")).forUser(bundle, warn);
+  requireMappings(spec);
+  return bundle;
+}
+
+/** For a caller who is not root, berth finds mappings itself. */
+function requireMappings(spec: Spec): void {
+  if (!hasNewNamespace(spec, "user") || (spec.linux.uidMappings?.length ?? 0) > 0) return;
+  throw new BerthError(
+    "invalid-config",
+    "linux.uidMappings and linux.gidMappings: the new user namespace needs at least one mapping of each",
+  );
 }
 
 function readBundleFile(file: string, bundle: string): string {

@@ -23,6 +23,7 @@ import { becomeSteps } from "../process/become.ts";
 import { makeCwdSteps } from "../process/cwd.ts";
 import { execSteps, homeSteps, lacksHome, planExecutable } from "../process/exec.ts";
 import type { CallerLimit } from "../process/limits.ts";
+import { prioritySteps } from "../process/scheduling.ts";
 import { keyringSteps, personalitySteps, secludeSteps, sessionStep } from "../process/session.ts";
 import { nullSteps, type Stdio } from "../process/stdio.ts";
 import { terminalSteps } from "../process/terminal.ts";
@@ -46,6 +47,8 @@ export interface CompileContext {
   /** Whether berth has CAP_MKNOD, and so a container without a user namespace of its own. */
   readonly mayMakeDevices: boolean;
   readonly cgroup: { readonly mount: string; readonly path: string } | null;
+  /** The caller is not root: over a process whose user is another it has no rights, and init sets its own priorities. */
+  readonly ownPriority?: boolean;
   /** Makes the steps of what few containers ask for; undefined: this one asks for none of it. */
   readonly special?: typeof specialSteps | undefined;
 }
@@ -111,6 +114,7 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
     const home = lacksHome(executable) ? homeSteps(uid, requests) : undefined;
     init.push(
       ...(home?.steps ?? []),
+      ...(context.ownPriority === true ? prioritySteps(process, 0) : []),
       ...becomeSteps(process, executable, {
         stdio: context.stdio,
         callerLimit: context.callerLimit,

@@ -24,6 +24,7 @@ export function compileContext(
     callerLimit: callerLimit(),
     mayMakeDevices: hasCapability(CAP_MKNOD),
     cgroup,
+    ownPriority: bundle.user !== undefined,
     special,
   };
 }

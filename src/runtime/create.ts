@@ -27,6 +27,7 @@ import { refuseOwnSettings } from "../namespaces/own.ts";
 import { encode } from "../plan/encode.ts";
 import { descriptors } from "../plan/protocol.ts";
 import type { Spec } from "../spec/config.ts";
+import { asksForIdMaps } from "../spec/mount-id-map.ts";
 import { asksForSpecial } from "../spec/special.ts";
 import {
   type ContainerRecord,
@@ -44,6 +45,7 @@ import { isService, preserve } from "./caller.ts";
 import { type CompileContext, compile } from "./compile.ts";
 import { type ConsoleReceiver, checkTerminal, connectConsole, connectTo } from "./console.ts";
 import { compileContext } from "./context.ts";
+import type { IdMappedMounts } from "./id-maps.ts";
 import { performOn, stepsBeforeExecution, stepsBeforeStart } from "./init-actions.ts";
 import { release } from "./release.ts";
 import { releaseNew, serveUntilReady } from "./serve.ts";
@@ -68,6 +70,8 @@ export interface CreateOptions {
   readonly preserveFds: number;
   /** false: the container stays in the caller's cgroup. */
   readonly cgroups: boolean;
+  /** The caller has not the rights of the host's root: no device rules, and no cgroup where none may be made. */
+  readonly rootless: boolean;
   readonly warn: (message: string) => void;
 }
 
@@ -100,18 +104,21 @@ export async function createContainer(asked: CreateOptions, foreground?: Console
   const { bundle, options } = service ?? { bundle: read, options: asked };
   preserve(options.preserveFds);
   const rootfs = locateRootfs(bundle);
-  const cgroup = options.cgroups ? locateCgroup(bundle.spec, options.id) : null;
+  const cgroup = options.cgroups ? locateCgroup(bundle.spec, options.id, options.rootless) : null;
   const v1 = await loadV1(bundle.spec, options.id, cgroup);
   const limits = await loadLimitsFor(bundle.spec, cgroup, v1?.controllers ?? [], options.warn);
   const special = asksForSpecial(bundle.spec)
     ? (await import("./special.ts")).prepareSpecial(bundle.spec, options.id)
+    : undefined;
+  const idMaps = asksForIdMaps(bundle.spec)
+    ? (await import("./id-maps.ts")).prepareIdMaps(bundle, rootfs)
     : undefined;
   const directory = reserve(options.root, options.id);
   const record = {
     ...newRecord(options, bundle, rootfs, cgroup, special?.resctrl),
     ...(v1 === undefined ? {} : { v1: v1.places }),
   };
-  const making: Making = { options, bundle, directory, limits, v1, special, record };
+  const making: Making = { options, bundle, directory, limits, v1, special, idMaps, record };
   try {
     if (service?.notify === true) (await import("./notify.ts")).makeNotifyDirectory(directory);
     return scoped((scope) => make(making, foreground, scope));
@@ -120,6 +127,7 @@ export async function createContainer(asked: CreateOptions, foreground?: Console
     throw error;
   } finally {
     special?.close();
+    idMaps?.close();
   }
 }
 
@@ -135,6 +143,7 @@ interface Making {
   readonly limits: Limits | undefined;
   readonly v1: V1Room | undefined;
   readonly special: Special | undefined;
+  readonly idMaps: IdMappedMounts | undefined;
   record: ContainerRecord;
   cgroup?: Cgroup;
   v1Made?: MadeV1;
@@ -197,9 +206,11 @@ function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Sc
     cgroup: making.cgroup?.directory,
     console,
     special: making.special,
+    idMaps: making.idMaps,
   });
 
-  performOn(child.pid, stepsBeforeStart(spec));
+  if (bundle.user === undefined) performOn(child.pid, stepsBeforeStart(spec));
+  else bundle.user.resetScore();
   if (pidfdReceiver !== undefined) sendDescriptor(pidfdReceiver, child.pidfd, "standard");
   if (options.pidFile !== undefined) writeAtomically(absolute(options.pidFile), String(child.pid), 0o666);
   rename(START_SOCKET_CREATING, START_SOCKET, directory.fd);
@@ -208,9 +219,9 @@ function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Sc
 }
 
 function makeCgroup(making: Making): void {
-  const { bundle, record, limits, v1 } = making;
+  const { bundle, options, record, limits, v1 } = making;
   if (record.cgroup === null) return;
-  const cgroup = prepareCgroup(bundle.spec, record.cgroup, { rootless: false, limits });
+  const cgroup = prepareCgroup(bundle.spec, record.cgroup, { rootless: options.rootless, limits });
   if (cgroup === undefined) making.record = { ...record, cgroup: null };
   else making.cgroup = cgroup;
   if (v1 === undefined) return;
@@ -240,12 +251,14 @@ function beginInit(making: Making, scope: Scope): Beginning {
   if (joined.length > 0) refuseOwnSettings(bundle.spec, joined);
   const time = joined.find((entry) => entry.joined.type === "time");
   const executor = scope.keep(openExecutor());
+  bundle.user?.takeScore(bundle.spec.process?.oomScoreAdj, options.warn);
   const starting = beginSpawn({
     create: namespaces.cloneFlags,
     joins: joined.filter((entry) => entry !== time),
     cgroup: making.cgroup?.directory,
     waits: namespaces.created.has("user"),
     becomeRoot: namespaces.has.has("user"),
+    staysOpen: bundle.user !== undefined && namespaces.created.has("user"),
     executor: isExposed(namespaces) ? hideExecutor(executor) : executor,
     argv: ["berth-init", String(fds.sync), String(fds.plan)],
     descriptors: [
@@ -283,7 +296,8 @@ function finishInit(making: Making, starting: Starting, sync: number, namespaces
   making.record = { ...making.record, pid: child.pid, startTime: processStat(child.pid)?.startTime ?? 0 };
   writeRecord(making.directory, making.record);
   if (making.record.v1 !== undefined) joinV1(making.record.v1, child.pid);
-  performOn(child.pid, stepsBeforeExecution(making.bundle.spec, namespaces));
+  if (making.bundle.user !== undefined) making.bundle.user.writeMaps(child.pid);
+  else performOn(child.pid, stepsBeforeExecution(making.bundle.spec, namespaces));
   making.special?.place(child);
   // With a user namespace it waits twice: for its id maps, before it executes, and then like all others for its Plan.
   if (namespaces.created.has("user")) releaseNew(sync);

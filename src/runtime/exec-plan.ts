@@ -12,6 +12,7 @@ import type { Step } from "../plan/step.ts";
 import { becomeSteps } from "../process/become.ts";
 import { type Executable, execSteps } from "../process/exec.ts";
 import type { CallerLimit } from "../process/limits.ts";
+import { prioritySteps } from "../process/scheduling.ts";
 import { keyringSteps, personalitySteps, secludeSteps, sessionStep } from "../process/session.ts";
 import { nullSteps, type Stdio } from "../process/stdio.ts";
 import { joinedTerminalSteps } from "../process/terminal.ts";
@@ -29,6 +30,8 @@ export interface ExecContext {
   readonly stdio: readonly Stdio[];
   readonly callerLimit: CallerLimit | undefined;
   readonly descriptors: Descriptors;
+  /** The caller is not root, see CompileContext. */
+  readonly ownPriority: boolean;
   readonly special?: SpecialExec | undefined;
 }
 
@@ -65,6 +68,7 @@ export function compileExec(
       : nullSteps(context.stdio, fds, true)),
     ...personalitySteps(spec.linux.personality),
     ...(context.special?.beforeUser ?? []),
+    ...(context.ownPriority ? prioritySteps(process, 0) : []),
     ...becomeSteps(process, executable, {
       stdio: context.stdio,
       callerLimit: context.callerLimit,

@@ -20,6 +20,7 @@ import type { Descriptors } from "../plan/protocol.ts";
 import { type Executable, HOME_SIZE, lacksHome, planExecutable } from "../process/exec.ts";
 import { homeEntry } from "../process/home.ts";
 import { callerLimit } from "../process/limits.ts";
+import type { ScoreKeeper } from "../process/own-score.ts";
 import { inspectStdio } from "../process/stdio.ts";
 import type { Process } from "../spec/process.ts";
 import type { ContainerRecord } from "../state/store.ts";
@@ -51,6 +52,9 @@ export interface Joining {
   readonly fds: Descriptors;
   readonly console: ConsoleReceiver | undefined;
   readonly pidfdReceiver: number | undefined;
+  /** Of a caller who is not root: how the process gets its OOM score. */
+  readonly score: ScoreKeeper | undefined;
+  readonly warn: (message: string) => void;
   /** What few processes need; undefined: this one needs none of it. */
   readonly special: SpecialExec | undefined;
 }
@@ -64,6 +68,7 @@ export async function start(joining: Joining, scope: Scope): Promise<Spawned> {
   const [sync, syncOfChild] = socketPair().map(scope.keep) as [number, number];
   const planFd = scope.keep(emptyMemfd("berth-plan"));
   const request = spawnRequest(joining, syncOfChild, planFd, scope);
+  joining.score?.takeScore(joining.process.oomScoreAdj, joining.warn);
   // The kernel joins the namespaces while the Plan is compiled.
   const starting = beginSpawn(request);
   const { plan, encoded } = orFinish(starting, () => compilePlan(joining, planFd));
@@ -139,7 +144,7 @@ function orFinish<T>(starting: Starting, act: () => T): T {
 }
 
 function compilePlan(
-  { container, place, process, fds, special }: Joining,
+  { container, place, process, fds, score, special }: Joining,
   planFd: number,
 ): { plan: ExecPlan; encoded: Encoded } {
   const executable = withHome(planExecutable(process), process, place.root);
@@ -150,6 +155,7 @@ function compilePlan(
     stdio: inspectStdio(),
     callerLimit: callerLimit(),
     descriptors: fds,
+    ownPriority: score !== undefined,
     special,
   });
   const encoded = encode(plan.steps, fds.sync);
@@ -184,13 +190,14 @@ function finish(
 
 /** Lets the process go on, and serves it until it has executed. */
 function execute(
-  { detach, container, process, console }: Joining,
+  { detach, container, process, console, score }: Joining,
   { requests }: ExecPlan,
   child: Spawned,
   sync: number,
 ): FailedStep | undefined {
   if (container.record.v1 !== undefined) joinV1(container.record.v1, child.pid);
-  performOn(child.pid, stepsBeforeStart({ ...container.spec, process }));
+  if (score === undefined) performOn(child.pid, stepsBeforeStart({ ...container.spec, process }));
+  else score.resetScore();
   // Before the program can run: a signal that ended berth now would leave it behind.
   if (!detach) passSignalsOn(child.pidfd);
   release(sync);

@@ -1,4 +1,5 @@
 import { readText, type Scope, scopedAsync } from "../linux/file.ts";
+import { effectiveIds } from "../linux/process.ts";
 import { copyWindowSize } from "../linux/terminal.ts";
 import { descriptors } from "../plan/protocol.ts";
 import type { ReadFile } from "../process/accounts.ts";
@@ -55,7 +56,9 @@ export async function exec(options: ExecOptions): Promise<number> {
     const special = asksForSpecialExec(process)
       ? (await import("./exec-special.ts")).prepareExec(process, prepared.fds, scope)
       : undefined;
-    const joining = { ...prepared, special };
+    const score =
+      effectiveIds().uid === 0 ? undefined : (await import("../process/own-score.ts")).scoreKeeper();
+    const joining = { ...prepared, score, warn: options.warn, special };
     const { pid, pidfd } = await start(joining, scope);
     if (options.detach) return 0;
     return awaitProcess({ pid, pidfd, master, reap: false, afterwards: undefined });
@@ -82,7 +85,7 @@ function prepare(
   process: Process,
   foreground: ConsoleReceiver,
   scope: Scope,
-): Omit<Joining, "special"> {
+): Omit<Joining, "score" | "warn" | "special"> {
   const { detach, pidFile, consoleSocket, pidfdSocket, preserveFds, cgroup } = options;
   checkTerminal(process, consoleSocket, !detach);
   preserve(preserveFds);

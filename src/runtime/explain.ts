@@ -19,7 +19,7 @@ import { stepsBeforeExecution, stepsBeforeStart } from "./init-actions.ts";
 /** What `explain` is asked for: that part of `create`'s options of which the Plan depends. */
 export type ExplainOptions = Pick<
   CreateOptions,
-  "id" | "bundle" | "config" | "noPivot" | "noNewKeyring" | "preserveFds" | "cgroups" | "warn"
+  "id" | "bundle" | "config" | "noPivot" | "noNewKeyring" | "preserveFds" | "cgroups" | "rootless" | "warn"
 >;
 
 /**
@@ -28,7 +28,7 @@ export type ExplainOptions = Pick<
  */
 export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]> {
   const bundle = await readBundle(options.bundle, options.config, options.warn);
-  const { spec } = bundle;
+  const { spec, user } = bundle;
   const cgroup = options.cgroups ? cgroupOf(spec, options) : null;
   const v1 = await loadV1(spec, options.id, cgroup);
   const all = await loadLimits(spec);
@@ -39,11 +39,17 @@ export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]
   const hooks = (name: HookName, where: string) => hookParts(bundle, name, where);
   const [beforeHooks, afterHooks] = splitAtHooks(plan.init);
   const parts: Part[] = [
-    { by: "berth", steps: cgroup === null ? [] : cgroupSteps(spec, cgroup, { rootless: false, limits }) },
+    {
+      by: "berth",
+      steps: cgroup === null ? [] : cgroupSteps(spec, cgroup, { rootless: options.rootless, limits }),
+    },
     { by: "berth", steps: v1 === undefined ? [] : v1Actions(v1) },
     {
       by: "berth",
-      steps: [...startActions(plan.namespaces, cgroup?.path), ...stepsBeforeExecution(spec, plan.namespaces)],
+      steps: [
+        ...startActions(plan.namespaces, cgroup?.path),
+        ...(user?.mapActions() ?? stepsBeforeExecution(spec, plan.namespaces)),
+      ],
     },
     { by: "berth", steps: special?.specialOutside(spec, options.id) ?? [] },
     { by: "init", steps: beforeHooks },
@@ -51,7 +57,7 @@ export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]
     ...hooks("createRuntime", "on the host"),
     ...hooks("createContainer", "in the container's namespaces"),
     { by: "init", steps: afterHooks },
-    { by: "berth", steps: stepsBeforeStart(spec) },
+    { by: "berth", steps: user === undefined ? stepsBeforeStart(spec) : [] },
     ...hooks("startContainer", "in the container, at start"),
     ...hooks("poststart", "on the host, after start"),
     ...hooks("poststop", "on the host, after delete"),
@@ -59,9 +65,12 @@ export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]
   return explainPlan(parts, descriptorNames(plan.descriptors));
 }
 
-function cgroupOf(spec: Spec, { id, warn }: ExplainOptions): ReturnType<typeof locateCgroup> | null {
+function cgroupOf(
+  spec: Spec,
+  { id, rootless, warn }: ExplainOptions,
+): ReturnType<typeof locateCgroup> | null {
   try {
-    return locateCgroup(spec, id);
+    return locateCgroup(spec, id, rootless);
   } catch (error) {
     // A Plan can be looked at on any machine, though it could not be carried out on this one.
     if (!hasCode(error, "no-cgroup2")) throw error;

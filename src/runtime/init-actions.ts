@@ -2,7 +2,7 @@ import { BerthError } from "../errors.ts";
 import { O_DIRECTORY, O_PATH, PROC_SUPER_MAGIC } from "../linux/constants.ts";
 import { open, scoped } from "../linux/file.ts";
 import { fileSystemOf } from "../linux/status.ts";
-import { idMapSteps } from "../namespaces/id-maps.ts";
+import { type IdMaps, idMapSteps } from "../namespaces/id-maps.ts";
 import type { NamespacePlan } from "../namespaces/namespaces.ts";
 import { timeOffsetSteps } from "../namespaces/steps.ts";
 import { slot } from "../plan/build.ts";
@@ -20,7 +20,12 @@ const directory = slot("/proc/PID");
 
 /** Before init executes: the id maps, without which it would have no capability afterwards. */
 export function stepsBeforeExecution(spec: Spec, { created }: NamespacePlan): Step[] {
-  return created.has("user") ? idMapSteps(spec.linux, directory) : [];
+  return created.has("user") ? stepsForIdMaps(spec.linux) : [];
+}
+
+/** Of a process in a new user namespace: its id maps. @param path the part of config.json that has them */
+export function stepsForIdMaps(maps: IdMaps, path?: string): Step[] {
+  return idMapSteps(maps, directory, path);
 }
 
 /** When init asks for it: the offsets of its time namespace. */

@@ -1,9 +1,12 @@
 import { BerthError, hasCode, isBerthError } from "../errors.ts";
 import { runHooks } from "../hooks/run.ts";
-import { WNOWAIT } from "../linux/constants.ts";
+import { MS_SLAVE, WNOWAIT } from "../linux/constants.ts";
+import { check, EACCES, EPERM, systemError } from "../linux/errno.ts";
 import { close, readSome, readTextIfThere, withDescriptor, writeAll } from "../linux/file.ts";
 import { withFileSystemIds } from "../linux/ids.ts";
+import { tryOpenTree, trySetPropagation } from "../linux/mount.ts";
 import { pidfdGetfd, waitPidfd } from "../linux/process.ts";
+import { sendDescriptor } from "../linux/socket.ts";
 import type { Spawned } from "../linux/spawn.ts";
 import { mappedId } from "../namespaces/id-maps.ts";
 import { slot } from "../plan/build.ts";
@@ -19,6 +22,7 @@ import type { Spec } from "../spec/config.ts";
 import type { ContainerRecord } from "../state/store.ts";
 import type { ContainerPlan } from "./compile.ts";
 import { describeFailure } from "./failure.ts";
+import type { IdMappedMounts } from "./id-maps.ts";
 import { performOn, stepsForTimeOffsets } from "./init-actions.ts";
 import { DONE, release } from "./release.ts";
 import type { Special } from "./special.ts";
@@ -38,6 +42,8 @@ export interface Creation {
   /** Takes the console's master; without one, a terminal has nobody to talk to. */
   readonly console: ((master: number) => void) | undefined;
   readonly special: Pick<Special, "moveDevices"> | undefined;
+  /** Of a container that has some. */
+  readonly idMaps: IdMappedMounts | undefined;
 }
 
 /**
@@ -57,7 +63,7 @@ export function serveUntilReady(creation: Creation): void {
       throw new BerthError("protocol", `init asked for request ${second}, which its Plan has not`);
     if (request.kind === "ready") return;
     const answer = serve(creation, request);
-    unlessGone(creation, () => writeAll(creation.sync, answer, "answer init"));
+    if (answer !== undefined) unlessGone(creation, () => writeAll(creation.sync, answer, "answer init"));
   }
 }
 
@@ -79,7 +85,11 @@ export function releaseNew(sync: number): void {
   }
 }
 
-function serve(creation: Creation, request: Exclude<Request, { kind: "ready" | "executing" }>): Uint8Array {
+/** @returns the answer to init; undefined: it was sent already */
+function serve(
+  creation: Creation,
+  request: Exclude<Request, { kind: "ready" | "executing" }>,
+): Uint8Array | undefined {
   const { spec, plan, child } = creation;
   const root = <T>(use: (fd: number) => T): T =>
     withDescriptor(pidfdGetfd(child.pidfd, plan.descriptors.rootfs), use);
@@ -87,6 +97,14 @@ function serve(creation: Creation, request: Exclude<Request, { kind: "ready" | "
     case "make-path":
       naming(request.of, () =>
         root((fd) => asContainerRoot(creation, () => makePathInRoot(fd, request.path, request.type))),
+      );
+      return DONE;
+    case "open-tree":
+      withDescriptor(openTree(request), (tree) => sendDescriptor(creation.sync, tree, "1"));
+      return undefined;
+    case "id-map":
+      withDescriptor(pidfdGetfd(child.pidfd, request.fd), (mount) =>
+        creation.idMaps?.apply(request.mount, mount, request.recursive),
       );
       return DONE;
     case "copy-up":
@@ -119,6 +137,26 @@ function serve(creation: Creation, request: Exclude<Request, { kind: "ready" | "
       creation.special?.moveDevices(child, request.socket);
       return DONE;
   }
+}
+
+/**
+ * Opens what a bind mount is to show, for an init that cannot reach it. It must not spread mounts of the container to the host:
+ * unlike those of a mount namespace, copies of the runtime's own mounts stay shared with them.
+ */
+function openTree({ source, flags, of }: Extract<Request, { kind: "open-tree" }>): number {
+  const subject = `${of}: bind source "${source}"`;
+  const tree = tryOpenTree(source, flags);
+  // Berth has no more rights over the host's mounts than init: what init was told holds.
+  if (tree === -EPERM) {
+    throw systemError(EACCES, subject, {
+      hint: "the container's root user must be able to search every directory that leads to the source",
+    });
+  }
+  check(tree, subject);
+  const result = trySetPropagation(tree, MS_SLAVE);
+  if (result < 0) close(tree);
+  check(result, `${subject}: make it a slave of the host's mount`);
+  return tree;
 }
 
 /** Adds to an error which part of config.json wanted it. */

@@ -47,7 +47,7 @@ const CHECKS: readonly Check[] = [
   { reads: ["process.scheduler"], check: checkScheduler },
   { reads: ["process.execCPUAffinity"], check: checkCpuAffinity },
   { reads: ["hostname", "domainname", "linux.namespaces"], check: checkNames },
-  { reads: ["mounts"], check: checkMounts },
+  { reads: ["mounts", "linux.namespaces"], check: checkMounts },
   { reads: ["hooks"], check: checkHooks },
   { reads: ["annotations"], check: checkAnnotations },
   { reads: ["linux.namespaces"], check: checkNamespaces },

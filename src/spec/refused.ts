@@ -1,6 +1,5 @@
 import { BerthError } from "../errors.ts";
 import type { Spec } from "./config.ts";
-import { each } from "./problem.ts";
 
 // What a config.json may ask for and this version of berth does not do. A container that silently lacks a limit or a
 // filter is worse than none, so each of these is refused by name. A row goes when its room is built.
@@ -26,22 +25,9 @@ export function isCarriedOut(path: string): boolean {
 export function refuseUnsupported(spec: Spec): void {
   const paths: string[] = [];
   for (const { path, isAsked } of UNSUPPORTED) if (isAsked(spec)) paths.push(path);
-  collectMounts(spec, paths);
   if (paths.length === 0) return;
   const lines = paths.map((path) => `${path}: not carried out by this version of berth`);
   throw new BerthError("unsupported", lines.join("\n"));
-}
-
-function collectMounts({ mounts }: Spec, paths: string[]): void {
-  each(mounts, (mount, i) => {
-    for (const key of ["uidMappings", "gidMappings"] as const) {
-      if (asks(mount[key])) paths.push(`mounts[${i}].${key}`);
-    }
-    each(mount.options, (option, n) => {
-      if (!option.includes("idmap") || !/^r?idmap(=|$)/.test(option)) return;
-      paths.push(`mounts[${i}].options[${n}] ${JSON.stringify(option)}`);
-    });
-  });
 }
 
 /** Whether a value asks for anything: engines write "", [] and {} for what is not set. */

@@ -29,6 +29,7 @@ const CONTEXT: ExecContext = {
   id: "c1",
   namespaces: CLONE_NEWNS,
   ownKeyring: true,
+  ownPriority: false,
   stdio: [0, 1, 2].map(() => ({ null: false, uid: 0 })),
   callerLimit: undefined,
   descriptors: fds,

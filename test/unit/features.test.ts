@@ -199,7 +199,13 @@ describe("what it calls enabled is carried out, and what it does not, is not", (
       "no-new-keyring": false,
       "preserve-fds": 0,
     };
-    const globals = { root: "/r", rootGiven: true, cgroupManager: "systemd", log: PLAIN_LOG } as const;
+    const globals = {
+      root: "/r",
+      rootGiven: true,
+      cgroupManager: "systemd",
+      rootless: "auto",
+      log: PLAIN_LOG,
+    } as const;
     let allowed = true;
     try {
       creationOptions({ values, positionals: ["x"], globals });

@@ -205,10 +205,7 @@ describe("id maps", () => {
 
   test("all lines of a map are one write", () => {
     const process = slot("/proc/PID");
-    const steps = idMapSteps(
-      { namespaces: [], uidMappings: mappings, gidMappings: mappings.slice(0, 1) },
-      process,
-    );
+    const steps = idMapSteps({ uidMappings: mappings, gidMappings: mappings.slice(0, 1) }, process);
     expect(callNames(steps)).toEqual(["openat", "write", "close", "openat", "write", "close"]);
     const all = calls(steps);
     expect([all[0]?.args[0], all[0]?.args[1], all[3]?.args[1]]).toEqual([process, "uid_map", "gid_map"]);
@@ -221,8 +218,8 @@ describe("id maps", () => {
   });
 
   test("no mappings, no steps", () => {
-    expect(idMapSteps({ namespaces: [] }, slot("p"))).toEqual([]);
-    expect(idMapSteps({ namespaces: [], uidMappings: [] }, slot("p"))).toEqual([]);
+    expect(idMapSteps({}, slot("p"))).toEqual([]);
+    expect(idMapSteps({ uidMappings: [] }, slot("p"))).toEqual([]);
   });
 
   test.each([

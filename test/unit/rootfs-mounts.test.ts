@@ -378,7 +378,11 @@ test.each<[string, Mount, string]>([
     "not possible with ext4",
   ],
   ["tmpcopyup and silent", { destination: "/d", type: "tmpfs", options: ["tmpcopyup", "silent"] }, "silent"],
-  ["id-mapped mounts", { destination: "/d", source: "/s", options: ["bind", "idmap"] }, "not supported yet"],
+  [
+    "an id-mapped mount that only mount(2) makes",
+    { destination: "/d", type: "ext4", source: "/s", options: ["idmap", "silent"] },
+    "not possible with silent",
+  ],
 ])("refuses %s", (_, mount, message) => {
   expect(() => stepsOf(mount)).toThrow(message);
 });

@@ -26,6 +26,7 @@ describe("a service", () => {
     noNewKeyring: false,
     preserveFds: 1,
     cgroups: true,
+    rootless: false,
     warn: () => {},
   };
   const bundle = {

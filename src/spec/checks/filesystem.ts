@@ -1,5 +1,8 @@
 import type { Mount, Spec } from "../config.ts";
+import { idMapOf, type MountIdMap, parseOptionMaps } from "../mount-id-map.ts";
+import { namespaceOf } from "../namespaces.ts";
 import { each, type Report } from "../problem.ts";
+import { checkIdMap } from "./namespaces.ts";
 
 // root, mounts, masked and read-only paths. Runtime-spec 1.3, config.md "Root" and "Mounts", config-linux.md.
 
@@ -8,16 +11,75 @@ export function checkRoot({ root }: Spec, report: Report): void {
   report("root.path", root.path, "the path of the root filesystem, absolute or below the bundle");
 }
 
-export function checkMounts({ mounts }: Spec, report: Report): void {
-  each(mounts, (mount, i) => {
+export function checkMounts(spec: Spec, report: Report): void {
+  each(spec.mounts, (mount, i) => {
     const path = `mounts[${i}]`;
     checkDestination(`${path}.destination`, mount.destination, report);
     checkType(path, mount, report);
-    if ((mount.uidMappings === undefined) === (mount.gidMappings === undefined)) return;
-    const [given, missing] =
-      mount.uidMappings === undefined ? ["gidMappings", "uidMappings"] : ["uidMappings", "gidMappings"];
-    report(`${path}.${missing}`, undefined, `mappings, as ${given} has them`);
+    const idMap = idMapOf(mount);
+    if (idMap !== undefined) checkMountIdMap(spec, path, mount, idMap, report);
   });
+}
+
+/** Engines write [] for mappings that are not there. */
+function checkMountIdMap(
+  spec: Spec,
+  path: string,
+  { uidMappings = [], gidMappings = [], options = [] }: Mount,
+  { option, text }: MountIdMap,
+  report: Report,
+): void {
+  if (options.includes("remount")) {
+    report(`${path}.options`, options, "no id mappings with remount: a mount gets them when it is made");
+  }
+  const given = uidMappings.length + gidMappings.length > 0;
+  if (given) {
+    if (uidMappings.length === 0)
+      report(`${path}.uidMappings`, undefined, "mappings, as gidMappings has them");
+    if (gidMappings.length === 0)
+      report(`${path}.gidMappings`, undefined, "mappings, as uidMappings has them");
+    checkIdMap(`${path}.uidMappings`, uidMappings, report);
+    checkIdMap(`${path}.gidMappings`, gidMappings, report);
+  }
+  if (option === undefined) return;
+  const at = `${path}.options[${option}]`;
+  const hasUser = namespaceOf(spec, "user") !== undefined;
+  if (text === undefined) {
+    if (given || hasUser) return;
+    report(
+      at,
+      options[option],
+      "only with uidMappings and gidMappings, or in a user namespace, whose mappings it takes",
+    );
+    return;
+  }
+  checkOptionMaps(at, options[option], text, hasUser, report);
+  if (given) report(at, options[option], "mappings either here or in uidMappings and gidMappings");
+}
+
+function checkOptionMaps(
+  at: string,
+  option: string | undefined,
+  text: string,
+  hasUser: boolean,
+  report: Report,
+): void {
+  const maps = parseOptionMaps(text);
+  if (maps === undefined || maps.uids.length === 0 || maps.gids.length === 0) {
+    report(at, option, '"idmap=uids=FROM-TO-SIZE;gids=FROM-TO-SIZE", more ranges after a "#"');
+    return;
+  }
+  let relative = false;
+  each(maps.uids, (mapping) => {
+    relative ||= mapping.relative;
+  });
+  each(maps.gids, (mapping) => {
+    relative ||= mapping.relative;
+  });
+  if (relative && !hasUser) report(at, option, '"@" only in a user namespace');
+  if (relative) return;
+  checkIdMap(`${at} uids`, maps.uids, report);
+  checkIdMap(`${at} gids`, maps.gids, report);
 }
 
 function checkDestination(path: string, destination: string, report: Report): void {

@@ -17,7 +17,14 @@ export function checkNamespaces(spec: Spec, report: Report): void {
   });
 }
 
+/**
+ * The mappings of linux. None at all for a new user namespace is a matter of who calls: one that is not root gets what
+ * /etc/subuid and /etc/subgid give it (runtime/bundle.ts).
+ */
 export function checkIdMappings(spec: Spec, report: Report): void {
+  const { uidMappings, gidMappings } = spec.linux;
+  const none = (uidMappings?.length ?? 0) + (gidMappings?.length ?? 0) === 0;
+  if (none) return;
   for (const key of ["uidMappings", "gidMappings"] as const) {
     const path = `linux.${key}`;
     const mappings = spec.linux[key];
@@ -29,14 +36,14 @@ export function checkIdMappings(spec: Spec, report: Report): void {
     if (namespaceOf(spec, "user") === undefined) {
       report(path, mappings, "only with a user namespace in linux.namespaces");
     }
-    // UID_GID_MAP_MAX_EXTENTS, user_namespaces(7).
-    if (mappings.length > 340) report(path, mappings, "at most 340 mappings");
-    checkRanges(path, mappings, report);
+    checkIdMap(path, mappings, report);
   }
 }
 
 /** The kernel refuses ranges that wrap around or overlap, inside as well as outside: user_namespaces(7). */
-function checkRanges(path: string, mappings: readonly IdMapping[], report: Report): void {
+export function checkIdMap(path: string, mappings: readonly IdMapping[], report: Report): void {
+  // UID_GID_MAP_MAX_EXTENTS
+  if (mappings.length > 340) report(path, mappings, "at most 340 mappings");
   each(mappings, (mapping, i) => {
     const last = Math.max(mapping.containerID, mapping.hostID) + mapping.size - 1;
     if (last > 2 ** 32 - 2) report(`${path}[${i}].size`, mapping.size, `a range of ids up to ${2 ** 32 - 2}`);
