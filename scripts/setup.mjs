@@ -73,11 +73,15 @@ const stages = [
     title: "making bundles/hello/rootfs from busybox",
     needs: [
       { name: "busybox-static", isThere: findStaticBusybox },
-      // What the tests make beside it: network devices, and a program that speaks to systemd.
+      // What the tests make beside it: network devices, users with ids of their own, and a program that speaks to systemd.
       { name: "iproute2", isThere: () => find("ip") },
+      { name: "passwd", isThere: () => find("useradd") },
+      { name: "uidmap", isThere: () => find("newuidmap") },
       { name: "libc6-dev", isThere: () => existsSync("/usr/include/stdio.h") },
     ],
     inputs: () => [findStaticBusybox() ?? "", `${root}scripts/rootfs.mjs`],
+    // Changed with the needs: a machine that has the rest looks at them again.
+    salt: "uidmap",
     outputs: [`${root}bundles/hello/rootfs/bin/sh`],
     make: () => buildRootfs(`${root}bundles/hello/rootfs`),
   },

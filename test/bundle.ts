@@ -144,6 +144,8 @@ export interface Options {
   readonly stdin?: string;
   /** Another value of `--root`, or none. */
   readonly root?: string | null;
+  /** The command that calls it, as another user. */
+  readonly through?: readonly string[];
 }
 
 export interface Result {
@@ -163,7 +165,13 @@ export function berth(args: readonly string[], options: Options = {}): Result {
   const [stdout, stderr] = [openSync(paths[0], "w"), openSync(paths[1], "w")];
   const root = options.root === undefined ? stateRoot : options.root;
   try {
-    const child = Bun.spawnSync([program, ...(root === null ? [] : ["--root", root]), ...args], {
+    const command = [
+      ...(options.through ?? []),
+      program,
+      ...(root === null ? [] : ["--root", root]),
+      ...args,
+    ];
+    const child = Bun.spawnSync(command, {
       cwd: options.cwd ?? directory,
       env: options.env ?? process.env,
       stdio: [options.stdin === undefined ? "ignore" : Buffer.from(options.stdin), stdout, stderr],

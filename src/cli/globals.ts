@@ -1,6 +1,6 @@
 import { BerthError } from "../errors.ts";
 import { absolute } from "../linux/directory.ts";
-import { readTextIfThere } from "../linux/file.ts";
+import { isInFirstUserNamespace } from "../linux/ids.ts";
 import { effectiveIds } from "../linux/process.ts";
 import type { Options, Parsed } from "./arguments.ts";
 import { LEVELS, type Log, openLog } from "./log.ts";
@@ -86,16 +86,11 @@ export function defaultRoot(runtimeDirectory: string | undefined, isHostRoot: ()
 /** Not so the root of a user namespace that an ordinary user has made. */
 function isHostRoot(): boolean {
   if (effectiveIds().uid !== 0) return false;
-  return process.env.USER === "root" || isInHostUserNamespace();
-}
-
-/** man 7 user_namespaces: only the first user namespace maps every id to itself. */
-function isInHostUserNamespace(): boolean {
-  return /^\s*0\s+0\s+4294967295\s*$/.test(readTextIfThere("/proc/self/uid_map") ?? "0 0 4294967295");
+  return process.env.USER === "root" || isInFirstUserNamespace();
 }
 
 /** Whether containers are to do without what the host's root alone may: what --rootless says, or else who calls. */
 export function isRootless(rootless: Globals["rootless"]): boolean {
   if (rootless !== "auto") return rootless === "true";
-  return effectiveIds().uid !== 0 || !isInHostUserNamespace();
+  return effectiveIds().uid !== 0 || !isInFirstUserNamespace();
 }

@@ -34,15 +34,13 @@ export type HookPlace =
       readonly kind: "container";
       readonly pidfd: number;
       readonly cgroup: number | undefined;
-      readonly userNamespace: boolean;
+      /** CLONE_NEW*: those in which the container is and berth is not. */
+      readonly namespaces: number;
     };
 
-/**
- * What setns takes from a pidfd at once, but the time namespace, which wants a process of its own address space, and the user
- * namespace, which it refuses to a process that is in it already.
- */
-const CONTAINER_NAMESPACES =
-  CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+/** What setns takes from a pidfd at once: all but the time namespace, which wants a process of its own address space. */
+const JOINED =
+  CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 
 /** How much of a hook's output its error shows, in characters from its end. */
 const SHOWN_OUTPUT = 2000;
@@ -135,20 +133,16 @@ function runHook(run: HookRun): void {
   const [sync, syncOfHook] = socketPair().map(scope.keep) as [number, number];
   const planFd = scope.keep(sealedMemfd("berth-plan", plan.bytes));
   const inContainer = place.kind === "container";
+  const type = inContainer ? place.namespaces & JOINED : 0;
   const child = spawn({
     create: 0,
-    joins: inContainer
-      ? [
-          {
-            fd: place.pidfd,
-            type: CONTAINER_NAMESPACES | (place.userNamespace ? CLONE_NEWUSER : 0),
-            subject: `${path}: the container's namespaces`,
-          },
-        ]
-      : [],
+    joins:
+      inContainer && type !== 0
+        ? [{ fd: place.pidfd, type, subject: `${path}: the container's namespaces` }]
+        : [],
     cgroup: inContainer ? place.cgroup : undefined,
     waits: false,
-    becomeRoot: inContainer && place.userNamespace,
+    becomeRoot: (type & CLONE_NEWUSER) !== 0,
     executor: scope.keep(inContainer ? hideExecutor(openExecutor()) : openExecutor()),
     argv: ["berth-hook", String(SYNC), String(PLAN)],
     descriptors: [

@@ -142,6 +142,8 @@ const STAGES = [
 ];
 /** What a cgroup has to do with it. */
 const HINTS: Readonly<Partial<Record<number, string>>> = {
+  [EACCES]:
+    "this user may not move processes from berth's cgroup to the container's: it takes the right to write cgroup.procs in the one that they have in common",
   [ENOMEM]: "the memory limit of its cgroup may be too low",
   [EAGAIN]:
     "there may be as many processes as a cgroup above (pids.max) or the user (RLIMIT_NPROC) is allowed",

@@ -11,7 +11,7 @@ export interface RootfsContext {
   /** Absolute path of the rootfs on the host, symlinks resolved. */
   readonly rootfs: string;
   readonly noPivot: boolean;
-  /** Whether the container has a user namespace of its own, new or joined. */
+  /** Whether the container is in another user namespace than the host's: its own, new or joined, or berth's. */
   readonly userNamespace: boolean;
   /** Whether it has a cgroup namespace of its own, which it has entered before the mounts are made. */
   readonly cgroupNamespace: boolean;

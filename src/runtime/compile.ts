@@ -48,6 +48,8 @@ export interface CompileContext {
   readonly callerLimit: CallerLimit | undefined;
   /** Whether berth has CAP_MKNOD, and so a container without a user namespace of its own. */
   readonly mayMakeDevices: boolean;
+  /** Berth itself is in a user namespace, as Podman makes one for users: its containers are too, whatever config.json says. */
+  readonly inUserNamespace?: boolean;
   readonly cgroup: { readonly mount: string; readonly path: string } | null;
   /** The caller is not root: over a process whose user is another it has no rights, and init sets its own priorities. */
   readonly ownPriority?: boolean;
@@ -78,13 +80,14 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
   const fds = descriptors(context.preserveFds);
   const requests = createRequests(fds.sync);
   const userNamespace = namespaces.has.has("user");
+  const inUserNamespace = userNamespace || context.inUserNamespace === true;
   const rootfs: RootfsContext = {
     bundle: context.bundle,
     rootfs: context.rootfs,
     noPivot: context.noPivot,
-    userNamespace,
+    userNamespace: inUserNamespace,
     cgroupNamespace: namespaces.has.has("cgroup"),
-    mayMakeDevices: context.mayMakeDevices && !userNamespace,
+    mayMakeDevices: context.mayMakeDevices && !inUserNamespace,
     networkNamespace: namespaces.has.has("network"),
     cgroup: context.cgroup,
     cgroupsOfV1: context.cgroupsOfV1,

@@ -1,4 +1,5 @@
 import { CAP_MKNOD } from "../linux/constants.ts";
+import { isInFirstUserNamespace } from "../linux/ids.ts";
 import { hasCapability } from "../linux/process.ts";
 import { callerLimit } from "../process/limits.ts";
 import { inspectStdio } from "../process/stdio.ts";
@@ -21,6 +22,7 @@ export function compileContext(
     stdio: inspectStdio(),
     callerLimit: callerLimit(),
     mayMakeDevices: hasCapability(CAP_MKNOD),
+    inUserNamespace: !isInFirstUserNamespace(),
     ownPriority: bundle.user !== undefined,
   };
 }

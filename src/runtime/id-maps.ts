@@ -12,7 +12,7 @@ import { absolute } from "../linux/directory.ts";
 import { EINVAL, ENOENT, EPERM, systemError } from "../linux/errno.ts";
 import { close, open, scoped, withDescriptor } from "../linux/file.ts";
 import { fileSystemName, tryOpenTree, trySetIdMap } from "../linux/mount.ts";
-import { tryPidfdSignal, waitPidfd } from "../linux/process.ts";
+import { effectiveIds, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
 import { socketPair } from "../linux/socket.ts";
 import { spawn } from "../linux/spawn.ts";
 import { type IdMaps, mappedId } from "../namespaces/id-maps.ts";
@@ -53,6 +53,15 @@ export function prepareIdMaps({ path, spec }: Bundle, rootfs: string): IdMappedM
   try {
     for (const entry of understandMounts(spec.mounts)) {
       if (entry.idMap === undefined) continue;
+      if (effectiveIds().uid !== 0) {
+        throw new BerthError(
+          "unsupported",
+          `${entry.path} ${entry.destination.path}: id mappings take root`,
+          {
+            hint: NEEDS,
+          },
+        );
+      }
       const namespace = namespaceFor(entry, spec, namespaces);
       byMount.set(entry.number, { entry, namespace });
       probe(entry, path, rootfs, (mount) => apply(entry.number, mount, entry.idMap?.recursive === true));

@@ -7,7 +7,10 @@ import { tryOpenTree, trySetPropagation } from "../linux/mount.ts";
 import { pidfdGetfd, waitPidfd } from "../linux/process.ts";
 import { sendDescriptor } from "../linux/socket.ts";
 import type { Spawned } from "../linux/spawn.ts";
+
+import { differingNamespaces } from "../namespaces/differing.ts";
 import { isMapped, mappedId } from "../namespaces/id-maps.ts";
+
 import { slot } from "../plan/build.ts";
 import type { Encoded } from "../plan/encode.ts";
 import { perform } from "../plan/perform.ts";
@@ -179,19 +182,20 @@ function containerRoot({ spec, plan }: Creation): ContainerRoot | undefined {
   return { uid, gid, has };
 }
 
-function runCreateHooks({ spec, plan, record, child, cgroup }: Creation): void {
+function runCreateHooks({ spec, record, child, cgroup }: Creation): void {
   const hooks = spec.hooks ?? {};
   const outside = hookState(record, "creating");
   const runtime = { kind: "runtime", bundle: record.bundle } as const;
   runHooks("prestart", hooks.prestart, outside, runtime, child.pidfd);
   runHooks("createRuntime", hooks.createRuntime, outside, runtime, child.pidfd);
   const inside = hookState(record, "creating", record.ownPidNamespace ? 1 : record.pid);
-  const userNamespace = plan.namespaces.has.has("user");
+  if ((hooks.createContainer ?? []).length === 0) return;
+  const namespaces = differingNamespaces(child.pid);
   runHooks(
     "createContainer",
     hooks.createContainer,
     inside,
-    { kind: "container", pidfd: child.pidfd, cgroup, userNamespace },
+    { kind: "container", pidfd: child.pidfd, cgroup, namespaces },
     child.pidfd,
   );
 }

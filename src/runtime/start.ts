@@ -5,6 +5,7 @@ import { errnoText } from "../linux/errno.ts";
 import { close, open, readSome, scoped, tryUnlink, withDescriptor, writeAll } from "../linux/file.ts";
 import { openProcess } from "../linux/process.ts";
 import { pathThrough, tryConnect } from "../linux/socket.ts";
+import { differingNamespaces } from "../namespaces/differing.ts";
 import { MESSAGE_SIZE } from "../plan/protocol.ts";
 import type { Spec } from "../spec/config.ts";
 import { savedSpec } from "../spec/saved.ts";
@@ -168,11 +169,7 @@ function executionFailed(record: ContainerRecord, { process }: Spec, errno: numb
   return new BerthError("exec-failed", `process.args[0] "${name}": exec: ${errnoText(errno)}`, { hint });
 }
 
-function runStartContainerHooks(
-  record: ContainerRecord,
-  { hooks, process, linux }: Spec,
-  pidfd: number,
-): void {
+function runStartContainerHooks(record: ContainerRecord, { hooks, process }: Spec, pidfd: number): void {
   const { startContainer } = hooks ?? {};
   if (startContainer === undefined || startContainer.length === 0) return;
   scoped((scope) => {
@@ -182,7 +179,7 @@ function runStartContainerHooks(
       pidfd,
       cgroup:
         cgroup === null ? undefined : scope.keep(open(cgroup.mount + cgroup.path, O_PATH | O_DIRECTORY)),
-      userNamespace: linux.namespaces.some(({ type }) => type === "user"),
+      namespaces: differingNamespaces(record.pid),
     } as const;
     // These hooks are part of the container: without an environment of their own they get its.
     const withEnv = startContainer.map((hook) => ({ ...hook, env: hook.env ?? process?.env ?? [] }));

@@ -1,7 +1,7 @@
 import { BerthError } from "../errors.ts";
 import { LOCK_EX, LOCK_NB, O_DIRECTORY, O_RDONLY } from "../linux/constants.ts";
 import { mkdirAll, readDirectory, tryMkdir, tryRmdir } from "../linux/directory.ts";
-import { check, EAGAIN, EEXIST, ENOENT, ENOTDIR, ENOTEMPTY, systemError } from "../linux/errno.ts";
+import { check, EACCES, EAGAIN, EEXIST, ENOENT, ENOTDIR, ENOTEMPTY, systemError } from "../linux/errno.ts";
 import { close, readTextIfThere, tryLock, tryOpen, unlinkIfThere, writeAtomically } from "../linux/file.ts";
 import { fstat, tryStat } from "../linux/status.ts";
 
@@ -122,7 +122,14 @@ export function reserve(root: string, id: string): StateDirectory {
       hint: `its state is in "${path}"; "berth delete ${id}" removes it`,
     });
   }
-  if (made < 0) throw systemError(-made, `make the state directory "${path}"`);
+  if (made < 0) {
+    throw systemError(-made, `make the state directory "${path}"`, {
+      hint:
+        made === -EACCES
+          ? "a user other than root needs XDG_RUNTIME_DIR, or --root with a directory of its own"
+          : undefined,
+    });
+  }
   const directory = openState(root, id);
   if (directory === undefined || !lock(directory)) throw doesNotExist(id);
   return directory;
