@@ -272,16 +272,26 @@ describe("berth killed at any moment: delete --force cleans up", () => {
   const TRIES = 60;
   const STEP = 0.5;
 
-  /**
-   * Kills berth after each of many times, in milliseconds, and checks each time. The times grow until it was early enough sometimes, and
-   * late enough sometimes, which on a busy machine may take longer.
-   */
+  /** How long a verb takes to come to this status, in milliseconds: the machine may be busy. */
+  async function timeTo(status: string, bundle: Bundle, verb: readonly string[]): Promise<number> {
+    const id = newId();
+    const begin = performance.now();
+    const running = spawnBerth([...verb, "--bundle", bundle.path, id]);
+    waitUntil(() => berth(["state", id]).stdout.includes(`"status": "${status}"`), `it is ${status}`);
+    const time = performance.now() - begin;
+    succeed(["delete", "--force", id]);
+    await running.ended;
+    return time;
+  }
+
+  /** Kills berth after each of many times, from the begin to when it has come to `late`, and checks each time. */
   async function killAtManyMoments(bundle: Bundle, late: string, ...verb: string[]): Promise<Set<string>> {
+    const step = (1.2 * (await timeTo(late, bundle, verb))) / TRIES;
     const seen = new Set<string>();
-    for (let i = 0; i < TRIES || (i < 10 * TRIES && !seen.has(late)); i++) {
+    for (let i = 0; i < TRIES || (i < 3 * TRIES && !seen.has(late)); i++) {
       const id = newId();
       const running = spawnBerth([...verb, "--bundle", bundle.path, id]);
-      Bun.sleepSync(i * STEP);
+      Bun.sleepSync(i * step);
       running.kill("SIGKILL");
       await running.ended;
       const { status, stdout } = berth(["state", id]);
