@@ -90,10 +90,15 @@ function applyTo(record: ContainerRecord, resources: Resources, warn: (message: 
   const limits = limitsWithout(limitsOf(resources), elsewhere);
   refuseUnavailable(limits, place.mount);
   for (const { path } of limits.ignored) warn(`${path}: ignored, cgroup v2 has nothing like it`);
-  withDescriptor(open(directoryOf(place), O_PATH | O_DIRECTORY), (cgroup) =>
-    applyLimits(place, cgroup, limits, true),
-  );
-  if (v1.length > 0) applyV1(v1, v1WritesFor(resources, v1), true);
+  withDescriptor(open(directoryOf(place), O_PATH | O_DIRECTORY), (cgroup) => {
+    const undo = applyLimits(place, cgroup, limits, true);
+    try {
+      if (v1.length > 0) applyV1(v1, v1WritesFor(resources, v1), true);
+    } catch (error) {
+      undo();
+      throw error;
+    }
+  });
 }
 
 function onlySections(resources: Resources, change: Resources): Resources {

@@ -91,6 +91,10 @@ describe("update", () => {
       const stderr = refuse(["update", "--pids-limit", "5", "--memory", "16m", "--cpuset-cpus", "4095", id]);
       expect(stderr).toContain('linux.resources.cpu.cpus: write "4095" to "');
       expect(all(path)).toEqual(before);
+      // On a host with both, v2 has taken its own before v1 refuses.
+      const stdin = '{"unified":{"cgroup.max.depth":"5"},"cpu":{"cpus":"4095"}}';
+      expect(berth(["update", "--resources", "-", id], { stdin }).status).toBe(1);
+      expect(readFileSync(`${cgroup2Mount()}${path}/cgroup.max.depth`, "utf8").trim()).toBe("max");
       // And what failed is not remembered.
       succeed(["update", "--cpu-quota", "30000", id]);
       expect(all(path)).toEqual({ ...before, quota: "30000" });
