@@ -4,7 +4,15 @@ import { cgroup2Mount } from "../../src/cgroups/hierarchy.ts";
 import { v1Hierarchies } from "../../src/cgroups/v1/hierarchies.ts";
 import type { Resources } from "../../src/spec/resources.ts";
 import { berth, type Config, waitUntil } from "../bundle.ts";
-import { createContainer, forever, refuse, script, startContainer, succeed } from "../container.ts";
+import {
+  createContainer,
+  forever,
+  refuse,
+  script,
+  spawnBerth,
+  startContainer,
+  succeed,
+} from "../container.ts";
 
 /** A limit's file on v1 and on v2; which of both a host has depends on where it keeps the controller. */
 const FILES = {
@@ -149,5 +157,15 @@ describe("update", () => {
     waitUntil(() => JSON.parse(succeed(["state", id])).status === "stopped", "the container has ended");
     expect(refuse(["update", "--pids-limit", "5", id])).toContain("container not running");
     succeed(["delete", id]);
+  });
+
+  test("does not keep delete from its work", async () => {
+    for (let i = 0; i < 25; i++) {
+      const { id } = startContainer(forever);
+      const updates = [101, 102, 103].map((share) => spawnBerth(["update", "--cpu-share", `${share}`, id]));
+      succeed(["delete", "--force", id]);
+      for (const { ended } of updates) await ended;
+      expect(refuse(["state", id])).toContain("container does not exist");
+    }
   });
 });
