@@ -61,7 +61,9 @@ static napi_value address_of(napi_env env, napi_callback_info info)
 	void *data = 0;
 
 	napi_get_cb_info(env, info, &count, &array, 0, 0);
-	napi_get_typedarray_info(env, array, 0, 0, &data, 0, 0);
+	/* Address 0 would end the process, or mean "none" to the kernel. */
+	if (napi_get_typedarray_info(env, array, 0, 0, &data, 0, 0) != napi_ok)
+		napi_throw_type_error(env, 0, "not a typed array");
 	return number(env, (int64_t)data);
 }
 

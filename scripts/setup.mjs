@@ -203,13 +203,17 @@ function installPackages(names) {
   }
 }
 
-/** Whether node_modules holds what the lockfile says: npm writes down there what it installed. */
+/**
+ * Whether node_modules holds what the lockfile says: npm writes down there what it installed. That each package is there is looked at
+ * as well, for a copy of node_modules that shares its files with others may have their list.
+ */
 function hasNodeModules() {
   try {
     const read = (path) => JSON.parse(readFileSync(`${root}${path}`, "utf8")).packages;
     const wanted = read("package-lock.json");
     const installed = read("node_modules/.package-lock.json");
-    const isSame = (path) => installed[path].integrity === wanted[path]?.integrity;
+    const isSame = (path) =>
+      installed[path].integrity === wanted[path]?.integrity && existsSync(`${root}${path}/package.json`);
     const isAbsent = (path) => path !== "" && !wanted[path].optional && !installed[path];
     return (
       Object.keys(installed).every(isSame) &&

@@ -12,11 +12,17 @@ const encoder = new TextEncoder();
  * Writes limits to the files of a container's cgroup.
  * @param directory of the cgroup, a descriptor
  * @param restore whether to undo all when one fails: for a cgroup that stays. What it had is read before it is overwritten.
+ * @returns what sets back all that was to be restored, as long as the descriptor is open
  * @throws BerthError that names the field, the file, the value and the errno
  */
-export function applyLimits(place: CgroupPlace, directory: number, limits: Limits, restore: boolean): void {
+export function applyLimits(
+  place: CgroupPlace,
+  directory: number,
+  limits: Limits,
+  restore: boolean,
+): () => void {
   for (const ceiling of limits.ceilings) refuseReached(ceiling, directory);
-  applyWrites({
+  return applyWrites({
     writes: limits.writes,
     restore,
     target: () => ({ directory, path: `${place.mount}${place.path}` }),
@@ -36,20 +42,24 @@ export interface Application {
   readonly hint: (write: LimitWrite, errno: number) => string | undefined;
 }
 
-/** Makes the writes in their order. @throws BerthError that names the field, the file, the value and the errno */
-export function applyWrites({ writes, restore, target, hint }: Application): void {
+/** Makes the writes in their order. @returns as {@link applyLimits} @throws BerthError that names the field, the file, the value and the errno */
+export function applyWrites({ writes, restore, target, hint }: Application): () => void {
   const before: Before[] = [];
+  const undo = () => {
+    for (const { file, value, directory } of before.reverse()) tryWriteFile(file, value, directory);
+  };
   for (const write of writes) {
     const { directory, path } = target(write);
     if (restore) remember(write, directory, before);
     const failure = writeLimit(write, directory);
     if (failure === undefined) continue;
-    for (const { file, value, directory } of before.reverse()) tryWriteFile(file, value, directory);
+    undo();
     const { errno, file, value } = failure;
     throw systemError(errno, `${write.path}: write "${value}" to "${path}/${file}"`, {
       hint: hint({ ...write, file, value }, errno),
     });
   }
+  return undo;
 }
 
 /** What a limit failed with, and at which of its files. */
@@ -113,6 +123,13 @@ const NOTHING_SET: Readonly<Partial<Record<string, string>>> = {
   "io.max": "rbps=max wbps=max riops=max wiops=max",
   "io.weight": "default",
   "io.bfq.weight": "default",
+  "blkio.bfq.weight_device": "default",
+  "blkio.weight_device": "0",
+  "blkio.leaf_weight_device": "0",
+  "blkio.throttle.read_bps_device": "0",
+  "blkio.throttle.write_bps_device": "0",
+  "blkio.throttle.read_iops_device": "0",
+  "blkio.throttle.write_iops_device": "0",
 };
 
 function remember({ file, key, otherwise }: LimitWrite, directory: number, before: Before[]): void {
@@ -131,6 +148,8 @@ function remember({ file, key, otherwise }: LimitWrite, directory: number, befor
  */
 export function previous(content: string, file: string, key?: string): string | undefined {
   const lines = content.trimEnd().split("\n");
+  // Takes a number, and tells "oom_kill_disable 0" and more.
+  if (file === "memory.oom_control") return lines[0]?.split(" ")[1];
   // Of "default 100" and the devices' own weights, the first.
   if (key === undefined) return lines[0];
   const line = lines.find((line) => line.startsWith(`${key} `));

@@ -95,12 +95,17 @@ async function applyTo(
   refuseUnavailable(limits, place.mount);
   for (const { path } of limits.ignored) warn(`${path}: ignored, cgroup v2 has nothing like it`);
   const apply = () =>
-    withDescriptor(open(directoryOf(place), O_PATH | O_DIRECTORY), (cgroup) =>
-      applyLimits(place, cgroup, limits, true),
-    );
+    withDescriptor(open(directoryOf(place), O_PATH | O_DIRECTORY), (cgroup) => {
+      const undo = applyLimits(place, cgroup, limits, true);
+      try {
+        if (v1.length > 0) applyV1(v1, v1WritesFor(resources, v1), true);
+      } catch (error) {
+        undo();
+        throw error;
+      }
+    });
   if (place.unit === undefined) apply();
   else (await import("../systemd/update.ts")).updateUnit(place.unit, resources, apply);
-  if (v1.length > 0) applyV1(v1, v1WritesFor(resources, v1), true);
 }
 
 function onlySections(resources: Resources, change: Resources): Resources {

@@ -226,9 +226,12 @@ export function readConfig(directory: StateDirectory): string {
 
 /** Removes the state directory. @throws BerthError when something else lies in it */
 export function removeState(directory: StateDirectory): void {
-  for (const file of FILES) unlinkIfThere(file, directory.fd);
-  let result = tryRmdir(directory.path);
-  if (result === -ENOTEMPTY) {
+  let result = -ENOTEMPTY;
+  // An update that is under way may write the config.json once more; none begins without a state.json.
+  for (let attempt = 0; result === -ENOTEMPTY && attempt < 5; attempt++) {
+    for (const file of FILES) unlinkIfThere(file, directory.fd);
+    result = tryRmdir(directory.path);
+    if (result !== -ENOTEMPTY) break;
     unlinkIfThere("notify/notify.sock", directory.fd);
     tryRmdir("notify", directory.fd);
     result = tryRmdir(directory.path);

@@ -4,7 +4,15 @@ import { cgroup2Mount } from "../../src/cgroups/hierarchy.ts";
 import { v1Hierarchies } from "../../src/cgroups/v1/hierarchies.ts";
 import type { Resources } from "../../src/spec/resources.ts";
 import { berth, type Config, waitUntil } from "../bundle.ts";
-import { createContainer, forever, refuse, script, startContainer, succeed } from "../container.ts";
+import {
+  createContainer,
+  forever,
+  refuse,
+  script,
+  spawnBerth,
+  startContainer,
+  succeed,
+} from "../container.ts";
 
 /** A limit's file on v1 and on v2; which of both a host has depends on where it keeps the controller. */
 const FILES = {
@@ -91,6 +99,10 @@ describe("update", () => {
       const stderr = refuse(["update", "--pids-limit", "5", "--memory", "16m", "--cpuset-cpus", "4095", id]);
       expect(stderr).toContain('linux.resources.cpu.cpus: write "4095" to "');
       expect(all(path)).toEqual(before);
+      // On a host with both, v2 has taken its own before v1 refuses.
+      const stdin = '{"unified":{"cgroup.max.depth":"5"},"cpu":{"cpus":"4095"}}';
+      expect(berth(["update", "--resources", "-", id], { stdin }).status).toBe(1);
+      expect(readFileSync(`${cgroup2Mount()}${path}/cgroup.max.depth`, "utf8").trim()).toBe("max");
       // And what failed is not remembered.
       succeed(["update", "--cpu-quota", "30000", id]);
       expect(all(path)).toEqual({ ...before, quota: "30000" });
@@ -145,5 +157,15 @@ describe("update", () => {
     waitUntil(() => JSON.parse(succeed(["state", id])).status === "stopped", "the container has ended");
     expect(refuse(["update", "--pids-limit", "5", id])).toContain("container not running");
     succeed(["delete", id]);
+  });
+
+  test("does not keep delete from its work", async () => {
+    for (let i = 0; i < 25; i++) {
+      const { id } = startContainer(forever);
+      const updates = [101, 102, 103].map((share) => spawnBerth(["update", "--cpu-share", `${share}`, id]));
+      succeed(["delete", "--force", id]);
+      for (const { ended } of updates) await ended;
+      expect(refuse(["state", id])).toContain("container does not exist");
+    }
   });
 });

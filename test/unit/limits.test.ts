@@ -302,6 +302,10 @@ describe("what a file said before, as it is to be written back", () => {
     ["", "io.max", "8:0", "8:0 rbps=max wbps=max riops=max wiops=max"],
     ["mlx5 hca_handle=max hca_object=4\n", "rdma.max", "mlx5", "mlx5 hca_handle=max hca_object=4"],
     ["", "rdma.max", "mlx6", undefined],
+    ["oom_kill_disable 1\nunder_oom 0\noom_kill 0\n", "memory.oom_control", undefined, "1"],
+    ["8:0 100\n", "blkio.throttle.read_bps_device", "8:0", "8:0 100"],
+    ["8:0 100\n", "blkio.throttle.read_bps_device", "8:16", "8:16 0"],
+    ["100\n", "blkio.bfq.weight_device", "8:0", "8:0 default"],
   ])("%j of %s, %s", (content, file, key, value) => {
     expect(previous(content, file, key)).toBe(value);
   });
