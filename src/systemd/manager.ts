@@ -240,7 +240,7 @@ function privilegeHint(kind: ManagerKind): string {
 export function refused(error: unknown, subject: string, kind: ManagerKind, hint?: string): unknown {
   if (!isBerthError(error)) return error;
   return new BerthError(error.code, `${subject}: ${error.message}`, {
-    hint: hint ?? REFUSALS[error.code]?.(kind) ?? error.hint,
+    hint: REFUSALS[error.code]?.(kind) ?? hint ?? error.hint,
     cause: error,
   });
 }

@@ -72,7 +72,7 @@ test("limits are properties, so that they outlast systemd's own writing of the f
 });
 
 test("what has no property is in the files, and stays there", () => {
-  const own = { "memory.oom.group": "1", "cgroup.max.depth": "3" };
+  const own = { "cgroup.max.descendants": "5", "cgroup.max.depth": "3" };
   const container = createUnit(
     limits({ unified: own, hugepageLimits: [{ pageSize: "2MB", limit: 4 * MiB }] }),
   );
