@@ -22,6 +22,8 @@ const engines = {
   include: ["test/engines/**/*.test.ts"],
   fileParallelism: false,
   hookTimeout: 300_000,
+  // After all others: both processors are wanted.
+  sequence: { groupOrder: 1 },
 };
 
 export default defineConfig({
