@@ -4,6 +4,7 @@ import { isInFirstUserNamespace } from "../linux/ids.ts";
 import { effectiveIds } from "../linux/process.ts";
 import type { Options, Parsed } from "./arguments.ts";
 import { LEVELS, type Log, openLog } from "./log.ts";
+import { userRoot } from "./user-root.ts";
 
 const DEFAULT_ROOT = "/run/berth";
 
@@ -18,7 +19,7 @@ export const GLOBAL_OPTIONS = {
   "log-level": { kind: "text", choices: LEVELS, help: `lowest level that is logged: ${LEVELS.join(", ")}` },
   root: {
     kind: "text",
-    help: `directory for the state of containers, best on a tmpfs (default: "${DEFAULT_ROOT}", for users other than root "$XDG_RUNTIME_DIR/berth")`,
+    help: `directory for the state of containers, best on a tmpfs (default: "${DEFAULT_ROOT}", for users other than root "$XDG_RUNTIME_DIR/berth", else in /run/user/UID or /tmp/berth-UID)`,
   },
   "cgroup-manager": {
     kind: "text",
@@ -79,7 +80,11 @@ export function globalsOf({ values }: Parsed<typeof GLOBAL_OPTIONS>, log: Log): 
  * @param isHostRoot only asked when it matters
  */
 export function defaultRoot(runtimeDirectory: string | undefined, isHostRoot: () => boolean): string {
-  if (runtimeDirectory === undefined || runtimeDirectory === "" || isHostRoot()) return DEFAULT_ROOT;
+  if (runtimeDirectory === undefined || runtimeDirectory === "") {
+    const { uid } = effectiveIds();
+    return uid === 0 ? DEFAULT_ROOT : userRoot(uid);
+  }
+  if (isHostRoot()) return DEFAULT_ROOT;
   return absolute(`${runtimeDirectory}/berth`);
 }
 

@@ -1,4 +1,4 @@
-import { BerthError, messageOf } from "../errors.ts";
+import { BerthError, hasCode, messageOf } from "../errors.ts";
 import {
   CLONE_NEWCGROUP,
   CLONE_NEWIPC,
@@ -17,7 +17,14 @@ import { readSome, rewind, type Scope, scoped, writeAll } from "../linux/file.ts
 import { pipe } from "../linux/pipe.ts";
 import { poll, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
 import { socketPair } from "../linux/socket.ts";
-import { hideExecutor, openExecutor, type Spawned, sealedMemfd, spawn } from "../linux/spawn.ts";
+import {
+  hideExecutor,
+  openExecutor,
+  type Spawned,
+  type SpawnRequest,
+  sealedMemfd,
+  spawn,
+} from "../linux/spawn.ts";
 import { serving, stringArray } from "../plan/build.ts";
 import { type Encoded, encode } from "../plan/encode.ts";
 import { stepError } from "../plan/perform.ts";
@@ -134,7 +141,7 @@ function runHook(run: HookRun): void {
   const planFd = scope.keep(sealedMemfd("berth-plan", plan.bytes));
   const inContainer = place.kind === "container";
   const type = inContainer ? place.namespaces & JOINED : 0;
-  const child = spawn({
+  const child = spawnInCgroup({
     create: 0,
     joins:
       inContainer && type !== 0
@@ -159,6 +166,16 @@ function runHook(run: HookRun): void {
   scope.drop(syncOfHook);
   writeAll(sync, Uint8Array.of(1), "start the hook");
   awaitHook(run, plan, child, sync, outputRead);
+}
+
+/** A user's berth may have been called from where it cannot move a process into a cgroup that was delegated to that user. */
+function spawnInCgroup(request: SpawnRequest): Spawned {
+  try {
+    return spawn(request);
+  } catch (error) {
+    if (request.cgroup === undefined || !hasCode(error, "EACCES")) throw error;
+    return spawn({ ...request, cgroup: undefined });
+  }
 }
 
 /** Waits for the hook's end, reading what it says, and turns anything but success into an error. */

@@ -138,6 +138,7 @@ export const PR_CAP_AMBIENT_RAISE = 2;
 export const PR_CAP_AMBIENT_CLEAR_ALL = 4;
 export const CAP_SETGID = 6;
 export const CAP_SETUID = 7;
+export const CAP_SYS_PTRACE = 19;
 export const CAP_SYS_ADMIN = 21;
 export const CAP_MKNOD = 27;
 export const LINUX_CAPABILITY_VERSION_3 = 0x20080522;

@@ -1,12 +1,13 @@
-import { readTextIfThere } from "./file.ts";
 import { syscall } from "./native.ts";
+import { tryStat } from "./status.ts";
 
-let isFirst: boolean | undefined;
+/** USER_NS_INIT_INO of <linux/nsfs.h>: the number that the host's own user namespace always has. */
+const FIRST = 0xeffffffd;
 
-/** Whether this process is in the host's user namespace: only that maps every id to itself; man 7 user_namespaces. */
+/** Whether this process is in the host's user namespace: only there capabilities are rights over the host. */
 export function isInFirstUserNamespace(): boolean {
-  isFirst ??= /^\s*0\s+0\s+4294967295\s*$/.test(readTextIfThere("/proc/self/uid_map") ?? "0 0 4294967295");
-  return isFirst;
+  const status = tryStat("/proc/self/ns/user");
+  return typeof status === "number" || status.inode === FIRST;
 }
 
 /**

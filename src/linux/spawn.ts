@@ -142,18 +142,19 @@ const STAGES = [
 ];
 /** What a cgroup has to do with it. */
 const HINTS: Readonly<Partial<Record<number, string>>> = {
-  [EACCES]:
-    "this user may not move processes from berth's cgroup to the container's: it takes the right to write cgroup.procs in the one that they have in common",
   [ENOMEM]: "the memory limit of its cgroup may be too low",
   [EAGAIN]:
     "there may be as many processes as a cgroup above (pids.max) or the user (RLIMIT_NPROC) is allowed",
 };
+const DELEGATION =
+  "this user may not move processes from berth's cgroup to the container's: it takes the right to write cgroup.procs in the one that they have in common";
 const SIZE = 192;
 const EXECUTOR = 16;
 const JOIN = 44;
 const FDS = 108;
 const ANSWER = 172;
 const STAGE_JOIN = 1;
+const STAGE_CLONE = 2;
 /** MAX_JOINS and MAX_FDS of native/spawn.c. */
 const MAX = 8;
 const memory = new Uint8Array(1024);
@@ -204,11 +205,10 @@ export function beginSpawn(request: SpawnRequest): Starting {
 
 /**
  * Writes copies of the descriptors into the request: the caller may close its own before they are used. The child places
- * them one by one, so a source below the highest target could be overwritten before its turn.
+ * them one by one, the executor last and right above all others, so a source below that could be overwritten before its turn.
  */
-function placeDescriptors({ descriptors, executor }: SpawnRequest): number[] {
-  let above = 0;
-  for (const { to } of descriptors) if (to >= above) above = to + 1;
+function placeDescriptors({ descriptors, executor, closeFrom }: SpawnRequest): number[] {
+  const above = closeFrom + 1;
   const sources = [duplicate(executor, above)];
   view.setInt32(EXECUTOR, sources[0] ?? -1, true);
   descriptors.forEach(({ from, to }, i) => {
@@ -252,5 +252,7 @@ function spawnError(request: SpawnRequest): BerthError | undefined {
   if (errno === 0) return undefined;
   const join = request.joins[view.getInt32(ANSWER + 16, true)];
   const subject = stage === STAGE_JOIN ? `${join?.subject ?? ""}: setns` : (STAGES[stage] ?? "");
-  return systemError(errno, `cannot start a process: ${subject}`, { hint: HINTS[errno] });
+  return systemError(errno, `cannot start a process: ${subject}`, {
+    hint: stage === STAGE_CLONE && errno === EACCES ? DELEGATION : HINTS[errno],
+  });
 }

@@ -68,6 +68,26 @@ export function planNamespaces(namespaces: Linux["namespaces"]): NamespacePlan {
   return { has, created, joined, cloneFlags };
 }
 
+/**
+ * Whether init must be closed to others: they see it by its pid, or are root of its user namespace, and could reach through it what
+ * it still has of the host (CVE-2016-9962).
+ * @param mayTrace whether berth has CAP_SYS_PTRACE. Without, it can serve init only while that is open; in a user namespace of its
+ * own there is nobody beside the caller to reach it, who has all that is to be had there anyway.
+ */
+export function isExposed({ created, joined }: NamespacePlan, mayTrace: boolean): boolean {
+  const joinsUser = joined.some(({ type }) => type === "user");
+  return created.has("pid") ? joinsUser && mayTrace : joinsUser || mayTrace;
+}
+
+/**
+ * The order in which an ordinary user joins namespaces: the user namespace first, for only its root may join the others. For root
+ * it is last, see {@link NAMESPACE_FLAGS}.
+ */
+export function userNamespaceFirst(opened: readonly OpenNamespace[]): OpenNamespace[] {
+  const isUser = ({ joined }: OpenNamespace) => joined.type === "user";
+  return [...opened.filter(isUser), ...opened.filter((each) => !isUser(each))];
+}
+
 /** An open namespace, ready for setns. */
 export interface OpenNamespace {
   readonly fd: number;

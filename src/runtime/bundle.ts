@@ -37,9 +37,16 @@ export async function readBundle(
   const text = readBundleFile(file, path);
   const { spec, warnings } = await parseConfig(text, file);
   for (const warning of warnings) warn(warning);
-  const bundle = { path, text, spec };
+  return { path, text, spec };
+}
+
+/**
+ * The bundle as whoever calls can have it: a caller who is not root gets a user namespace, and mappings for it.
+ * @throws BerthError "invalid-config", "id-maps"
+ */
+export async function forCaller(bundle: Bundle, warn: (message: string) => void): Promise<Bundle> {
   if (effectiveIds().uid !== 0) return (await import("./rootless.ts")).forUser(bundle, warn);
-  requireMappings(spec);
+  requireMappings(bundle.spec);
   return bundle;
 }
 

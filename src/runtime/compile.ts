@@ -14,7 +14,7 @@ import {
 import { ECONNRESET, ENOTDIR } from "../linux/errno.ts";
 import { mappedId } from "../namespaces/id-maps.ts";
 import { kernelSteps } from "../namespaces/kernel.ts";
-import { type NamespacePlan, planNamespaces } from "../namespaces/namespaces.ts";
+import { isExposed, type NamespacePlan, planNamespaces } from "../namespaces/namespaces.ts";
 import { namespaceSteps } from "../namespaces/steps.ts";
 import { ALL32, addressOf, label, mark, serving, slot } from "../plan/build.ts";
 import { createRequests, type Descriptors, descriptors, type Request } from "../plan/protocol.ts";
@@ -48,6 +48,8 @@ export interface CompileContext {
   readonly callerLimit: CallerLimit | undefined;
   /** Whether berth has CAP_MKNOD, and so a container without a user namespace of its own. */
   readonly mayMakeDevices: boolean;
+  /** Whether berth has CAP_SYS_PTRACE, and so reaches an init that is closed to others. */
+  readonly mayTrace: boolean;
   /** Berth itself is in a user namespace, as Podman makes one for users: its containers are too, whatever config.json says. */
   readonly inUserNamespace?: boolean;
   readonly cgroup: { readonly mount: string; readonly path: string } | null;
@@ -105,7 +107,7 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
     ...beginSteps(fds),
     ...namespaceSteps(spec.linux, namespaces, fds, requests),
     // Only now, for a process that is closed may not write its own /proc/self/timens_offsets.
-    ...secludeSteps(!namespaces.created.has("pid")),
+    ...secludeSteps(!namespaces.created.has("pid") && isExposed(namespaces, context.mayTrace)),
     sessionStep(),
     ...(special === undefined || context.noNewKeyring ? [] : special.beforeKeyring),
     ...(context.noNewKeyring ? [] : keyringSteps(context.id, userNamespace)),

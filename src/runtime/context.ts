@@ -1,4 +1,4 @@
-import { CAP_MKNOD } from "../linux/constants.ts";
+import { CAP_MKNOD, CAP_SYS_PTRACE } from "../linux/constants.ts";
 import { isInFirstUserNamespace } from "../linux/ids.ts";
 import { hasCapability } from "../linux/process.ts";
 import { callerLimit } from "../process/limits.ts";
@@ -22,6 +22,7 @@ export function compileContext(
     stdio: inspectStdio(),
     callerLimit: callerLimit(),
     mayMakeDevices: hasCapability(CAP_MKNOD),
+    mayTrace: hasCapability(CAP_SYS_PTRACE),
     inUserNamespace: !isInFirstUserNamespace(),
     ownPriority: bundle.user !== undefined,
   };

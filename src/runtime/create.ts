@@ -7,11 +7,11 @@ import { loadV1, type MadeV1, type V1Room } from "../cgroups/v1/load.ts";
 import { undoV1 } from "../cgroups/v1/remove.ts";
 import { messageOf } from "../errors.ts";
 import { runPoststopHooks } from "../hooks/run.ts";
-import { SIGKILL } from "../linux/constants.ts";
+import { CAP_SYS_PTRACE, SIGKILL } from "../linux/constants.ts";
 import { absolute } from "../linux/directory.ts";
 import { rename, type Scope, scoped, writeAtomically } from "../linux/file.ts";
 import { syscall } from "../linux/native.ts";
-import { effectiveIds, processStat, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
+import { effectiveIds, hasCapability, processStat, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
 import { listenAt, pathThrough, sendDescriptor, socketPair } from "../linux/socket.ts";
 import {
   beginSpawn,
@@ -22,7 +22,13 @@ import {
   type Starting,
   seal,
 } from "../linux/spawn.ts";
-import { type NamespacePlan, openNamespaces, planNamespaces } from "../namespaces/namespaces.ts";
+import {
+  isExposed,
+  type NamespacePlan,
+  openNamespaces,
+  planNamespaces,
+  userNamespaceFirst,
+} from "../namespaces/namespaces.ts";
 import { refuseOwnSettings } from "../namespaces/own.ts";
 import { type Encoded, encode } from "../plan/encode.ts";
 import { descriptors } from "../plan/protocol.ts";
@@ -44,7 +50,7 @@ import {
   writeRecord,
 } from "../state/store.ts";
 import type { UnitRoom } from "../systemd/room.ts";
-import { type Bundle, locateRootfs, readBundle } from "./bundle.ts";
+import { type Bundle, forCaller, locateRootfs, readBundle } from "./bundle.ts";
 import { isService, preserve } from "./caller.ts";
 import { type CompileContext, type ContainerPlan, compile } from "./compile.ts";
 import { type ConsoleReceiver, checkTerminal, connectConsole, connectTo } from "./console.ts";
@@ -102,7 +108,7 @@ export async function create(options: CreateOptions): Promise<void> {
  * @throws BerthError
  */
 export async function createContainer(asked: CreateOptions, foreground?: ConsoleReceiver): Promise<Created> {
-  const read = await readBundle(asked.bundle, asked.config, asked.warn);
+  const read = await forCaller(await readBundle(asked.bundle, asked.config, asked.warn), asked.warn);
   checkTerminal(read.spec.process, asked.consoleSocket, foreground !== undefined);
   const service = isService() ? await understandService(read, asked) : undefined;
   const { bundle, options } = service ?? { bundle: read, options: asked };
@@ -309,12 +315,14 @@ function beginInit(making: Making, scope: Scope): Beginning {
   bundle.user?.takeScore(bundle.spec.process?.oomScoreAdj, options.warn);
   const starting = beginSpawn({
     create: namespaces.cloneFlags,
-    joins: joined.filter((entry) => entry !== time),
+    joins: (bundle.user === undefined ? joined : userNamespaceFirst(joined)).filter(
+      (entry) => entry !== time,
+    ),
     cgroup: making.cgroup?.directory,
     waits: namespaces.created.has("user"),
     becomeRoot: namespaces.has.has("user"),
     staysOpen: bundle.user !== undefined && namespaces.created.has("user"),
-    executor: isExposed(namespaces) ? hideExecutor(executor) : executor,
+    executor: isExposed(namespaces, hasCapability(CAP_SYS_PTRACE)) ? hideExecutor(executor) : executor,
     argv: ["berth-init", String(fds.sync), String(fds.plan)],
     descriptors: [
       { from: syncOfInit, to: fds.sync },
@@ -333,11 +341,6 @@ function beginInit(making: Making, scope: Scope): Beginning {
     seccomp: making.seccomp,
   });
   return { starting, sync, planFd, context };
-}
-
-/** Whether others can see init by its pid, or are root of its user namespace. */
-function isExposed({ created, joined }: NamespacePlan): boolean {
-  return !created.has("pid") || joined.some(({ type }) => type === "user");
 }
 
 /** Does something while init is being started; if it fails, init is there to be taken back. */

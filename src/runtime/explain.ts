@@ -9,8 +9,9 @@ import { cgroup2Mount } from "../cgroups/hierarchy.ts";
 import { limitsWithout, loadLimits } from "../cgroups/limits/load.ts";
 import type { CgroupPlace } from "../cgroups/path.ts";
 import { loadV1, type V1Room } from "../cgroups/v1/load.ts";
-import { hasCode } from "../errors.ts";
+import { hasCode, isBerthError } from "../errors.ts";
 import { hookSteps } from "../hooks/run.ts";
+import { effectiveIds } from "../linux/process.ts";
 import type { NamespacePlan } from "../namespaces/namespaces.ts";
 import { showNumber } from "../plan/constant-names.ts";
 import { type Action, type ExplainedGroup, explainPlan, type Part } from "../plan/explain.ts";
@@ -18,8 +19,9 @@ import type { Descriptors } from "../plan/protocol.ts";
 import type { Step } from "../plan/step.ts";
 import { loadSeccomp } from "../process/seccomp/load.ts";
 import type { HookName, Spec } from "../spec/config.ts";
+import { namespaceOf } from "../spec/namespaces.ts";
 import { asksForSpecial } from "../spec/special.ts";
-import { type Bundle, locateRootfs, readBundle } from "./bundle.ts";
+import { type Bundle, forCaller, locateRootfs, readBundle } from "./bundle.ts";
 import { compile } from "./compile.ts";
 import { compileContext } from "./context.ts";
 import type { CreateOptions } from "./create.ts";
@@ -36,7 +38,10 @@ export type ExplainOptions = Pick<
  * @throws BerthError for what `create` would refuse before it does anything
  */
 export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]> {
-  const bundle = await readBundle(options.bundle, options.config, options.warn);
+  const bundle = await asCreated(
+    await readBundle(options.bundle, options.config, options.warn),
+    options.warn,
+  );
   const { spec, user } = bundle;
   const unit =
     options.cgroups === "systemd"
@@ -91,6 +96,18 @@ export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]
     ...hooks("poststop", "on the host, after delete"),
   ];
   return explainPlan(parts, descriptorNames(plan.descriptors));
+}
+
+/** What is meant for root can be looked at by others too: what has no user namespace, or mappings that are not theirs. */
+async function asCreated(bundle: Bundle, warn: (message: string) => void): Promise<Bundle> {
+  if (effectiveIds().uid !== 0 && namespaceOf(bundle.spec, "user") === undefined) return bundle;
+  try {
+    return await forCaller(bundle, warn);
+  } catch (error) {
+    if (effectiveIds().uid === 0 || !isBerthError(error)) throw error;
+    warn(`explained as for root: ${error.message}`);
+    return bundle;
+  }
 }
 
 /** @param path of the cgroup, when it is not berth that makes it */

@@ -102,7 +102,9 @@ function serve(
       );
       return DONE;
     case "open-tree":
-      withDescriptor(openTree(request), (tree) => sendDescriptor(creation.sync, tree, "1"));
+      withDescriptor(openTree(request), (tree) =>
+        unlessGone(creation, () => sendDescriptor(creation.sync, tree, "1")),
+      );
       return undefined;
     case "id-map":
       withDescriptor(pidfdGetfd(child.pidfd, request.fd), (mount) =>

@@ -1,8 +1,16 @@
 import { BerthError } from "../errors.ts";
-import { LOCK_EX, LOCK_NB, O_DIRECTORY, O_RDONLY } from "../linux/constants.ts";
+import {
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
+  LOCK_EX,
+  LOCK_NB,
+  O_DIRECTORY,
+  O_RDONLY,
+} from "../linux/constants.ts";
 import { mkdirAll, readDirectory, tryMkdir, tryRmdir } from "../linux/directory.ts";
 import { check, EACCES, EAGAIN, EEXIST, ENOENT, ENOTDIR, ENOTEMPTY, systemError } from "../linux/errno.ts";
 import { close, readTextIfThere, tryLock, tryOpen, unlinkIfThere, writeAtomically } from "../linux/file.ts";
+import { effectiveIds } from "../linux/process.ts";
 import { fstat, tryStat } from "../linux/status.ts";
 
 /*
@@ -114,7 +122,9 @@ export function reserve(root: string, id: string): StateDirectory {
   const path = `${root}/${id}`;
   let made = tryMkdir(path, 0o700);
   if (made === -ENOENT) {
-    mkdirAll(root, 0o700);
+    // Sticky, so that nobody who cleans XDG_RUNTIME_DIR up takes it for forgotten; XDG Base Directory Specification.
+    mkdirAll(root, 0o1700);
+    refuseForeign(root);
     made = tryMkdir(path, 0o700);
   }
   if (made === -EEXIST) {
@@ -133,6 +143,17 @@ export function reserve(root: string, id: string): StateDirectory {
   const directory = openState(root, id);
   if (directory === undefined || !lock(directory)) throw doesNotExist(id);
   return directory;
+}
+
+/** Where it is made below /tmp, somebody else may have been faster. */
+function refuseForeign(root: string): void {
+  const { uid } = effectiveIds();
+  const status = tryStat(root, AT_FDCWD, AT_SYMLINK_NOFOLLOW);
+  if (typeof status === "number" || status.uid === uid) return;
+  throw new BerthError(
+    "root",
+    `"${root}" was made by user ${status.uid}, and is not for the state of this one's containers`,
+  );
 }
 
 /** Opens the state directory of a container, or answers undefined when there is none. @throws BerthError */

@@ -1,4 +1,13 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { cgroup2Mount } from "../../src/cgroups/hierarchy.ts";
@@ -8,6 +17,7 @@ import {
   type Config,
   directory,
   makeBundle,
+  namespaceOf,
   newId,
   type Options,
   type Result,
@@ -348,6 +358,56 @@ describe("what only root may", () => {
   });
 });
 
+test("explain shows a user what is meant for root, too", () => {
+  const { path } = bundleOf(mapping(() => [range(0, 0, 1)]));
+  const { status, stdout, stderr } = asUser(["explain", path]);
+  expect({ status, stderr }).toEqual({
+    status: 0,
+    stderr: expect.stringMatching(/^berth: warning: explained as for root: linux\.uidMappings\[0\]: .+\n$/),
+  });
+  expect(stdout).toContain("execve");
+});
+
+describe("another container of the user", () => {
+  test("can have its namespaces joined, and mount targets made in the one that joins", () => {
+    const first = newId();
+    succeed(["run", "--detach", "-b", bundleOf(forever).path, first]);
+    const { pid } = JSON.parse(succeed(["state", first])) as { pid: number };
+    const joining: Patch = (config) => {
+      const joined = (["user", "ipc", "uts"] as const).map((type) => ({
+        type,
+        path: `/proc/${pid}/ns/${type}`,
+      }));
+      config.linux.namespaces = [...joined, { type: "pid" }, { type: "mount" }];
+      config.mounts.push({ destination: "/new/dir", type: "tmpfs", source: "tmpfs" });
+      config.root.readonly = false;
+      Reflect.deleteProperty(config, "hostname");
+    };
+    const text = "readlink /proc/self/ns/user; readlink /proc/self/ns/ipc; hostname; ls -d /new/dir";
+    const namespaces = ["user", "ipc"].map((kind) => namespaceOf(pid, kind));
+    expect(outputOf(text, joining)).toBe(`${[...namespaces, "test", "/new/dir"].join("\n")}\n`);
+    succeed(["delete", "--force", first]);
+  });
+});
+
+describe("state", () => {
+  test("is in a directory of the user's own without XDG_RUNTIME_DIR", () => {
+    const root = `/tmp/berth-${uid}`;
+    expect([existsSync(`/run/user/${uid}`), existsSync(root)]).toEqual([false, false]);
+    const before = ["/usr/bin/env", "-u", "XDG_RUNTIME_DIR"];
+    try {
+      succeed(["run", "-b", bundleOf().path, newId()], { before });
+      expect(statSync(root)).toMatchObject({ uid, mode: 0o41700 });
+      chmodSync(root, 0o777);
+      expect(asUser(["list"], { before }).stderr).toContain(
+        `"${root}" is not a directory that belongs to user ${uid} alone`,
+      );
+    } finally {
+      perform("rm", "-rf", root);
+    }
+  });
+});
+
 describe("root of a user namespace, as Podman makes one", () => {
   const before = ["/usr/bin/unshare", "--user", "--map-root-user", "--map-auto", "--mount"];
   const inherited: Patch = (config) => {
@@ -386,10 +446,15 @@ describe("a cgroup that was delegated to the user", () => {
     const enter = ["/bin/sh", "-c", `echo $$ > "${procs}"; exec "$@"`, "sh"];
     const drop = ["/usr/bin/setpriv", "--reuid", name, "--regid", name, "--init-groups"];
     const environment = ["/usr/bin/env", "-i", `PATH=${PATH}`, `XDG_RUNTIME_DIR=${runtimeDirectory}`];
-    const { path } = bundleOf(forever);
+    const hooked: Patch = (config) => {
+      config.hooks = { startContainer: [{ path: "/bin/true" }] };
+    };
+    const { path } = bundleOf(forever, hooked);
     const inSession = (...args: string[]) =>
       berth(args, { root: null, cwd: "/", through: [...enter, ...drop, ...environment] });
-    expect(inSession("run", "--detach", "-b", path, id)).toMatchObject({ status: 0, stderr: "" });
+    expect(inSession("create", "-b", path, id)).toMatchObject({ status: 0, stderr: "" });
+    // From where the user may not move a process into that cgroup: the hook runs all the same.
+    succeed(["start", id]);
     const { pid } = JSON.parse(succeed(["state", id])) as { pid: number };
     expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toContain(`0::${mark}/${id}\n`);
     succeed(["pause", id]);

@@ -30,6 +30,7 @@ const CONTEXT: CompileContext = {
   stdio: [0, 1, 2].map((fd) => ({ null: fd === 0, uid: 0 })),
   callerLimit: { soft: 1024, hard: 2 ** 20 },
   mayMakeDevices: true,
+  mayTrace: true,
   cgroup: { mount: "/sys/fs/cgroup", path: "/c1" },
   seccomp: undefined,
 };

@@ -75,6 +75,7 @@ describe("process.apparmorProfile and process.selinuxLabel", () => {
           stdio: [],
           callerLimit: undefined,
           mayMakeDevices: true,
+          mayTrace: true,
           cgroup: null,
           special: specialSteps,
           seccomp: undefined,
