@@ -40,9 +40,11 @@ stream_server_address = "127.0.0.1"
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = ${JSON.stringify(join(place.path, "cni"))}
 conf_dir = ${JSON.stringify(join(place.path, "cni"))}
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+[plugins."io.containerd.grpc.v1.cri".containerd]
+default_runtime_name = "berth"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.berth]
 runtime_type = "io.containerd.runc.v2"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.berth.options]
 BinaryName = ${JSON.stringify(place.program)}
 `;
 

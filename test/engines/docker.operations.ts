@@ -6,10 +6,10 @@ export const operations: readonly Script[] = [
   {
     name: "info names the runtime",
     script:
-      "docker info --format '{{.DefaultRuntime}} {{.CgroupDriver}}'; docker info --format '{{json .Runtimes.tested}}'",
+      "docker info --format '{{.DefaultRuntime}} {{.CgroupDriver}}'; docker info --format '{{json .Runtimes.berth}}'",
   },
   { name: "run", script: "docker run --rm --network none box echo hello" },
-  { name: "run --runtime", script: "docker run --rm --network none --runtime tested box echo hello" },
+  { name: "run --runtime", script: "docker run --rm --network none --runtime berth box echo hello" },
   { name: "run: exit code", script: "docker run --rm --network none box sh -c 'exit 7'", exit: 7 },
   { name: "run: input", script: "echo typed | docker run -i --rm --network none box cat" },
   {

@@ -25,8 +25,8 @@ export const docker: Engine<Script> = {
     const at = (name: string) => join(place.path, name);
     mkdirSync(at("docker"));
     const settings = {
-      runtimes: { tested: { path: place.program } },
-      "default-runtime": "tested",
+      runtimes: { berth: { path: place.program } },
+      "default-runtime": "berth",
       "cgroup-parent": `/berth-engines-${place.runtime}`,
     };
     writeFileSync(at("daemon.json"), JSON.stringify(settings));

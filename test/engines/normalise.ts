@@ -8,7 +8,9 @@ const RULES: readonly (readonly [RegExp, string])[] = [
   [/\^@/g, ""],
   [/^.*resize pty.*\n?/gm, ""],
   [/\b[0-9a-f]{64}\b/g, "ID64"],
-  [/\b[0-9a-f]{12}\b/g, "ID12"],
+  [/\b[0-9a-f]{11,12}\b/g, "ID12"],
+  // Docker's client, when the daemon is faster than itself.
+  [/^.*error waiting for container: context canceled.*\n?/gm, ""],
   [/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?([+-]\d\d:?\d\d|Z))?( UTC)?/g, "TIME"],
   [/\b(\d+|About an?|Less than an?) (seconds?|minutes?) ago\b/gi, "AGO"],
   [/\bUp (\d+ seconds?|About a minute|Less than a second)\b/g, "Up AGO"],

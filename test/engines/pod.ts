@@ -42,7 +42,7 @@ export class Pod {
         ...linux,
       },
     };
-    const { pod_sandbox_id: id } = await node.call("RunPodSandbox", { config });
+    const { pod_sandbox_id: id } = await node.call("RunPodSandbox", { config, runtime_handler: "berth" });
     return new Pod(node, config, String(id));
   }
 

@@ -33,11 +33,15 @@ export function compareRuntimes<O extends Operation>(engine: Engine<O>, operatio
     });
 
     afterAll(async () => {
-      for (const { started } of sides) await started.stop();
-      const left = leftovers(baseline, engine.keeps);
-      sweep(baseline);
-      removeScratch();
-      report(engine.name, verdicts);
+      let left: string[] = [];
+      try {
+        for (const { started } of sides) await started.stop();
+        left = leftovers(baseline, engine.keeps);
+      } finally {
+        sweep(baseline);
+        removeScratch();
+        report(engine.name, verdicts);
+      }
       expect(left).toEqual([]);
     });
 

@@ -25,7 +25,7 @@ function fitMounts(config: Config, has: (type: NamespaceType) => boolean): void 
   config.mounts = config.mounts.flatMap((mount) => {
     if (mount.type === "proc" && !has("pid"))
       return [{ destination: "/proc", type: "bind", source: "/proc", options: ["rbind"] }];
-    const lacks = { sysfs: !has("network"), cgroup: !has("network"), mqueue: !has("ipc") };
+    const lacks = { sysfs: !has("network"), cgroup2: !has("network"), mqueue: !has("ipc") };
     return Object.entries(lacks).some(([type, absent]) => absent && type === mount.type) ? [] : [mount];
   });
   if (!has("pid")) {
@@ -429,7 +429,7 @@ describe("a namespace that is joined", () => {
       "readlink /proc/self/ns/net; ip link set lo up 2> /dev/null || echo refused; hostname changed && hostname",
       withNamespaces([...only("mount", "user", "uts", "pid"), ...joining(pid, "network")], (config) => {
         config.process.capabilities = { bounding: names, effective: names, permitted: names };
-        config.mounts = config.mounts.filter(({ type }) => type !== "sysfs" && type !== "cgroup");
+        config.mounts = config.mounts.filter(({ type }) => type !== "sysfs" && type !== "cgroup2");
       }),
     );
     expect(found).toBe(`${namespaceOf(pid, "net")}\nrefused\nchanged\n`);
