@@ -1,37 +1,12 @@
-import { locateCgroup, prepareCgroup, restrictCgroup } from "../cgroups/cgroup.ts";
-import { type Cgroup, undoCgroup } from "../cgroups/create.ts";
-import type { Limits } from "../cgroups/limits/limit.ts";
+import { locateCgroup, prepareCgroup } from "../cgroups/cgroup.ts";
 import { loadLimitsFor } from "../cgroups/limits/load.ts";
-import { joinV1 } from "../cgroups/v1/join.ts";
-import { loadV1, type MadeV1, type V1Room } from "../cgroups/v1/load.ts";
-import { undoV1 } from "../cgroups/v1/remove.ts";
-import { messageOf } from "../errors.ts";
-import { runPoststopHooks } from "../hooks/run.ts";
-import { CAP_SYS_PTRACE, SIGKILL } from "../linux/constants.ts";
+import { loadV1 } from "../cgroups/v1/load.ts";
 import { absolute } from "../linux/directory.ts";
 import { rename, type Scope, scoped, writeAtomically } from "../linux/file.ts";
 import { syscall } from "../linux/native.ts";
-import { effectiveIds, hasCapability, processStat, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
-import { listenAt, pathThrough, sendDescriptor, socketPair } from "../linux/socket.ts";
-import {
-  beginSpawn,
-  emptyMemfd,
-  hideExecutor,
-  openExecutor,
-  type Spawned,
-  type Starting,
-  seal,
-} from "../linux/spawn.ts";
-import {
-  isExposed,
-  type NamespacePlan,
-  openNamespaces,
-  planNamespaces,
-  userNamespaceFirst,
-} from "../namespaces/namespaces.ts";
-import { refuseOwnSettings } from "../namespaces/own.ts";
+import { sendDescriptor } from "../linux/socket.ts";
+import { type Spawned, seal } from "../linux/spawn.ts";
 import { type Encoded, encode } from "../plan/encode.ts";
-import { descriptors } from "../plan/protocol.ts";
 import { loadSeccomp, type SeccompFilter } from "../process/seccomp/load.ts";
 import type { Spec } from "../spec/config.ts";
 import { asksForIdMaps } from "../spec/mount-id-map.ts";
@@ -41,7 +16,6 @@ import {
   checkId,
   closeState,
   type FilterRecord,
-  removeState,
   reserve,
   START_SOCKET,
   START_SOCKET_CREATING,
@@ -50,18 +24,16 @@ import {
   writeRecord,
 } from "../state/store.ts";
 import type { UnitRoom } from "../systemd/room.ts";
+import { beginInit, finishInit, orFinish } from "./begin-init.ts";
 import { type Bundle, forCaller, locateRootfs, readBundle } from "./bundle.ts";
 import { isService, preserve } from "./caller.ts";
-import { type CompileContext, type ContainerPlan, compile } from "./compile.ts";
+import { type ContainerPlan, compile } from "./compile.ts";
 import { type ConsoleReceiver, checkTerminal, connectConsole, connectTo } from "./console.ts";
-import { compileContext } from "./context.ts";
-import type { IdMappedMounts } from "./id-maps.ts";
-import { performOn, stepsBeforeExecution, stepsBeforeStart } from "./init-actions.ts";
+import { performOn, stepsBeforeStart } from "./init-actions.ts";
+import { type Making, newRecord, takeBack } from "./making.ts";
 import { release } from "./release.ts";
-import { releaseNew, serveUntilReady } from "./serve.ts";
+import { serveUntilReady } from "./serve.ts";
 import type { Service } from "./service.ts";
-import type { Special } from "./special.ts";
-import { hookState } from "./status.ts";
 
 /** What `create` and `run` are asked for. */
 export interface CreateOptions {
@@ -174,48 +146,6 @@ async function understandService(bundle: Bundle, options: CreateOptions): Promis
   return (await import("./service.ts")).asService(bundle, options, process.env, syscall("getpid"));
 }
 
-/** A creation under way, and what must be taken back if it fails. */
-interface Making {
-  readonly options: CreateOptions;
-  readonly bundle: Bundle;
-  readonly directory: StateDirectory;
-  readonly limits: Limits | undefined;
-  readonly v1: V1Room | undefined;
-  /** What systemd is to make, rather than berth. */
-  readonly unit: UnitRoom | undefined;
-  readonly special: Special | undefined;
-  readonly idMaps: IdMappedMounts | undefined;
-  readonly seccomp: SeccompFilter | undefined;
-  record: ContainerRecord;
-  cgroup?: Cgroup;
-  v1Made?: MadeV1;
-  child?: Spawned;
-}
-
-function newRecord(
-  { id, noNewKeyring }: CreateOptions,
-  { path, spec }: Bundle,
-  rootfs: string,
-  cgroup: ContainerRecord["cgroup"],
-  resctrl: readonly string[] = [],
-): ContainerRecord {
-  return {
-    ociVersion: spec.ociVersion,
-    id,
-    bundle: path,
-    rootfs,
-    created: new Date().toISOString(),
-    uid: effectiveIds().uid,
-    pid: 0,
-    startTime: 0,
-    cgroup,
-    ownPidNamespace: spec.linux.namespaces.some(({ type, path: joined }) => type === "pid" && !joined),
-    ownKeyring: !noNewKeyring,
-    annotations: spec.annotations ?? {},
-    ...(resctrl.length === 0 ? {} : { resctrl }),
-  };
-}
-
 function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Scope): Created {
   const { options, bundle, directory } = making;
   const { spec } = bundle;
@@ -288,119 +218,4 @@ function makeCgroup(making: Making): void {
   if (v1 === undefined) return;
   making.v1Made = v1.make();
   making.record = { ...making.record, v1: making.v1Made.places };
-}
-
-interface Beginning {
-  readonly starting: Starting;
-  /** The runtime's end of the socket pair. */
-  readonly sync: number;
-  /** To be filled with the Plan. */
-  readonly planFd: number;
-  readonly context: CompileContext;
-}
-
-/** Begins to start init in its namespaces and cgroup. */
-function beginInit(making: Making, scope: Scope): Beginning {
-  const { options, bundle, record } = making;
-  const namespaces = planNamespaces(bundle.spec.linux.namespaces);
-  const fds = descriptors(options.preserveFds);
-  const [sync, syncOfInit] = socketPair().map(scope.keep) as [number, number];
-  const planFd = scope.keep(emptyMemfd("berth-plan"));
-  const listen = scope.keep(listenAt(pathThrough(making.directory.fd, START_SOCKET_CREATING)));
-  const joined = openNamespaces(namespaces.joined);
-  for (const { fd } of joined) scope.keep(fd);
-  if (joined.length > 0) refuseOwnSettings(bundle.spec, joined);
-  const time = joined.find((entry) => entry.joined.type === "time");
-  const executor = scope.keep(openExecutor());
-  bundle.user?.takeScore(bundle.spec.process?.oomScoreAdj, options.warn);
-  const starting = beginSpawn({
-    create: namespaces.cloneFlags,
-    joins: (bundle.user === undefined ? joined : userNamespaceFirst(joined)).filter(
-      (entry) => entry !== time,
-    ),
-    cgroup: making.cgroup?.directory,
-    waits: namespaces.created.has("user"),
-    becomeRoot: namespaces.has.has("user"),
-    staysOpen: bundle.user !== undefined && namespaces.created.has("user"),
-    executor: isExposed(namespaces, hasCapability(CAP_SYS_PTRACE)) ? hideExecutor(executor) : executor,
-    argv: ["berth-init", String(fds.sync), String(fds.plan)],
-    descriptors: [
-      { from: syncOfInit, to: fds.sync },
-      { from: planFd, to: fds.plan },
-      { from: listen, to: fds.listen },
-      ...(time === undefined ? [] : [{ from: time.fd, to: fds.time }]),
-    ],
-    closeFrom: fds.temporary,
-  });
-  scope.drop(syncOfInit);
-  const context = compileContext(options, bundle, {
-    rootfs: record.rootfs,
-    cgroup: record.cgroup,
-    cgroupsOfV1: record.v1,
-    special: making.special?.steps,
-    seccomp: making.seccomp,
-  });
-  return { starting, sync, planFd, context };
-}
-
-/** Does something while init is being started; if it fails, init is there to be taken back. */
-function orFinish<T>(making: Making, starting: Starting, act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    making.child = starting.finish();
-    throw error;
-  }
-}
-
-/** Waits until init is there, and gives it what it needs to begin. */
-function finishInit(making: Making, starting: Starting, sync: number, namespaces: NamespacePlan): Spawned {
-  const child = starting.finish();
-  making.child = child;
-  making.record = { ...making.record, pid: child.pid, startTime: processStat(child.pid)?.startTime ?? 0 };
-  writeRecord(making.directory, making.record);
-  if (making.unit !== undefined) joinUnit(making, making.unit, child.pid);
-  if (making.record.v1 !== undefined) joinV1(making.record.v1, child.pid);
-  if (making.bundle.user !== undefined) making.bundle.user.writeMaps(child.pid);
-  else performOn(child.pid, stepsBeforeExecution(making.bundle.spec, namespaces));
-  making.special?.place(child);
-  // With a user namespace it waits twice: for its id maps, before it executes, and then like all others for its Plan.
-  if (namespaces.created.has("user")) releaseNew(sync);
-  releaseNew(sync);
-  return child;
-}
-
-/** Has systemd make the unit around init, which has done nothing yet. */
-function joinUnit(making: Making, unit: UnitRoom, pid: number): void {
-  const { bundle, limits } = making;
-  making.cgroup = unit.start(pid);
-  restrictCgroup(bundle.spec, making.cgroup, { rootless: unit.place.unit.manager === "user", limits });
-}
-
-/** Undoes a failed creation: process, cgroup, state; then the poststop hooks, as after any end (runtime.md "Lifecycle"). */
-function takeBack(making: Making): void {
-  const { options, bundle, directory, child, cgroup, v1Made, unit, special, record } = making;
-  const attempt = (what: string, act: () => void) => {
-    try {
-      act();
-    } catch (error) {
-      options.warn(`after the failed creation: ${what}: ${messageOf(error)}`);
-    }
-  };
-  if (child !== undefined) {
-    attempt("end init", () => {
-      tryPidfdSignal(child.pidfd, SIGKILL);
-      waitPidfd(child.pidfd);
-    });
-  }
-  special?.undo(options.warn);
-  if (cgroup !== undefined) attempt("remove the cgroup", () => undoCgroup(cgroup));
-  if (cgroup !== undefined && unit !== undefined) attempt("stop the systemd unit", () => unit.undo());
-  if (v1Made !== undefined) {
-    attempt("remove the cgroups of v1", () => undoV1(v1Made.places, v1Made.made));
-  }
-  attempt("remove the state", () => removeState(directory));
-  closeState(directory);
-  if (child === undefined) return;
-  runPoststopHooks(bundle.spec.hooks?.poststop, hookState(record, "stopped", 0), bundle.path, options.warn);
 }
