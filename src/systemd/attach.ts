@@ -1,4 +1,4 @@
-import { attachProcess, connectManager, refused } from "./manager.ts";
+import { attachProcess, connectManager, refused } from "./connection.ts";
 import type { Unit } from "./room.ts";
 
 /**

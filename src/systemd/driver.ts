@@ -17,7 +17,7 @@ import {
   resetFailed,
   runJob,
   unitState,
-} from "./manager.ts";
+} from "./connection.ts";
 import type { Value } from "./marshal.ts";
 import { unitProperties } from "./properties.ts";
 import { explained, mergeProperties, type Property, wire } from "./property.ts";

@@ -1,4 +1,4 @@
-import { connectManager, isNoUnit, type Manager, refused, resetFailed, runJob } from "./manager.ts";
+import { connectManager, isNoUnit, type Manager, refused, resetFailed, runJob } from "./connection.ts";
 import type { Unit } from "./room.ts";
 
 /**

@@ -1,6 +1,5 @@
 import { BerthError, isBerthError, messageOf } from "../errors.ts";
 import type { Resources } from "../spec/resources.ts";
-import { resourceProperties } from "./limits.ts";
 import {
   connectManager,
   type Manager,
@@ -9,7 +8,8 @@ import {
   refused,
   setProperties,
   unitObject,
-} from "./manager.ts";
+} from "./connection.ts";
+import { resourceProperties } from "./limits.ts";
 import { explained, type Property, wire } from "./property.ts";
 import type { Unit } from "./room.ts";
 

@@ -84,6 +84,7 @@ describe("membership", () => {
       expect(existsSync(`${mount}${expected ?? `/${id}`}`)).toBe(false);
     }
     rmdirSync(`${mount}${parent}/${name}`);
+    for (const { mount, own } of v1Hierarchies()) rmdirSync(`${mount}${own}/${name}`);
   });
 
   test.for([
