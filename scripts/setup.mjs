@@ -41,6 +41,12 @@ const npmCi = [
   "--no-fund",
 ];
 
+/** Where Debian has its libraries, by architecture. */
+const libraries = ["x86_64-linux-gnu", "aarch64-linux-gnu"].flatMap((name) => [
+  `/usr/lib/${name}`,
+  `/lib/${name}`,
+]);
+
 /** Debian packages of engines, of runc to compare with, and of what they run: each with a file that tells that it is there. */
 const ENGINES = [
   ["podman", "/usr/bin/podman"],
@@ -78,10 +84,12 @@ const stages = [
       { name: "passwd", isThere: () => find("useradd") },
       { name: "uidmap", isThere: () => find("newuidmap") },
       { name: "libc6-dev", isThere: () => existsSync("/usr/include/stdio.h") },
+      // What compiles linux.seccomp, at run time too.
+      { name: "libseccomp2", isThere: () => libraries.some((path) => existsSync(`${path}/libseccomp.so.2`)) },
     ],
     inputs: () => [findStaticBusybox() ?? "", `${root}scripts/rootfs.mjs`],
     // Changed with the needs: a machine that has the rest looks at them again.
-    salt: "uidmap",
+    salt: "libseccomp2",
     outputs: [`${root}bundles/hello/rootfs/bin/sh`],
     make: () => buildRootfs(`${root}bundles/hello/rootfs`),
   },
