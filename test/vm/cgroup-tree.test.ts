@@ -149,7 +149,7 @@ describe("delegation", () => {
   const CHILD = `${PARENT}/container`;
   const writable = (config: Config) => {
     config.mounts = config.mounts.map((each) =>
-      each.type === "cgroup" ? { ...each, options: ["rw"] } : each,
+      each.destination === "/sys/fs/cgroup" ? { ...each, options: ["rw"] } : each,
     );
   };
   const user = (config: Config) => {
