@@ -1,14 +1,5 @@
 import { BerthError } from "../errors.ts";
-import {
-  AT_FDCWD,
-  O_CLOEXEC,
-  O_DIRECTORY,
-  O_PATH,
-  RESOLVE_BENEATH,
-  RESOLVE_NO_MAGICLINKS,
-  RESOLVE_NO_SYMLINKS,
-  RESOLVE_NO_XDEV,
-} from "../linux/constants.ts";
+import { AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_PATH } from "../linux/constants.ts";
 import { tryMkdir, tryRmdir } from "../linux/directory.ts";
 import { check, EACCES, EAGAIN, EEXIST, ENOENT, EROFS, systemError } from "../linux/errno.ts";
 import { close, open, readText, tryOpenInRoot, withDescriptor } from "../linux/file.ts";
@@ -18,7 +9,7 @@ import { enableControllers } from "./controllers.ts";
 import { cgroupEvents } from "./events.ts";
 import { kill } from "./kill.ts";
 import { members } from "./members.ts";
-import { type CgroupPlace, directoryOf, pathsTo } from "./path.ts";
+import { type CgroupPlace, directoryOf, pathsTo, RESOLVE_CGROUP } from "./path.ts";
 import { remove } from "./remove.ts";
 
 /** A container's cgroup, while the container is being created. */
@@ -30,8 +21,6 @@ export interface Cgroup extends CgroupPlace {
 }
 
 const DIRECTORY = O_PATH | O_DIRECTORY;
-/** cgroupfs has no symlinks; that nothing is mounted over a part of the path is what is left to check. */
-const RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
 const MODE = 0o755;
 /** cgroup-v2.rst "Threads". */
 const THREADED: readonly string[] = ["cpu", "cpuset", "perf_event", "pids"];
@@ -55,7 +44,7 @@ export function createCgroup(place: CgroupPlace): Cgroup {
     try {
       makeDirectories(mount, paths, made);
       directory = check(
-        tryOpenInRoot(mount, place.path.slice(1), DIRECTORY, 0, RESOLVE),
+        tryOpenInRoot(mount, place.path.slice(1), DIRECTORY, 0, RESOLVE_CGROUP),
         `linux.cgroupsPath: open cgroup "${place.path}"`,
       );
       // A cgroup that is new all the way from the root can neither hold anything nor be frozen or threaded from above.
@@ -77,7 +66,7 @@ export function openCgroup(place: CgroupPlace): Cgroup {
   directoryOf(place);
   const directory = withDescriptor(open(place.mount, DIRECTORY), (mount) =>
     check(
-      tryOpenInRoot(mount, place.path.slice(1), DIRECTORY, 0, RESOLVE),
+      tryOpenInRoot(mount, place.path.slice(1), DIRECTORY, 0, RESOLVE_CGROUP),
       `linux.cgroupsPath: open cgroup "${place.path}"`,
     ),
   );
@@ -120,7 +109,7 @@ export function creationSteps(place: CgroupPlace): Step[] {
   const on = (subject: string) => serving("cgroup", "linux.cgroupsPath", subject);
   const how = struct(24, [
     { name: "flags", offset: 0, size: 8, value: DIRECTORY | O_CLOEXEC },
-    { name: "resolve", offset: 16, size: 8, value: RESOLVE },
+    { name: "resolve", offset: 16, size: 8, value: RESOLVE_CGROUP },
   ]);
   return [
     on(place.mount).call("openat", [AT_FDCWD, place.mount, DIRECTORY | O_CLOEXEC, 0], { store: mount }),

@@ -1,18 +1,8 @@
 import { BerthError } from "../errors.ts";
-import {
-  O_DIRECTORY,
-  O_PATH,
-  RESOLVE_BENEATH,
-  RESOLVE_NO_MAGICLINKS,
-  RESOLVE_NO_SYMLINKS,
-  RESOLVE_NO_XDEV,
-} from "../linux/constants.ts";
+import { O_DIRECTORY, O_PATH } from "../linux/constants.ts";
 import { ENOENT, errnoText } from "../linux/errno.ts";
 import { open, readTextIfThere, tryOpenInRoot, withDescriptor } from "../linux/file.ts";
-import { type CgroupPlace, directoryOf } from "./path.ts";
-
-/** cgroupfs has no symlinks; that nothing is mounted over a part of the path is what is left to check. */
-const RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+import { type CgroupPlace, directoryOf, RESOLVE_CGROUP } from "./path.ts";
 
 /**
  * The cgroup below a container's that `exec --cgroup` names: "sub", "/sub" and "a/b" are all below it.
@@ -43,7 +33,7 @@ export function subCgroup(place: CgroupPlace, wanted: readonly string[]): Cgroup
 export function tryOpenCgroup(place: CgroupPlace): number | undefined {
   directoryOf(place);
   const fd = withDescriptor(open(place.mount, O_PATH | O_DIRECTORY), (mount) =>
-    tryOpenInRoot(mount, place.path.slice(1), O_PATH | O_DIRECTORY, 0, RESOLVE),
+    tryOpenInRoot(mount, place.path.slice(1), O_PATH | O_DIRECTORY, 0, RESOLVE_CGROUP),
   );
   if (fd === -ENOENT) return undefined;
   if (fd < 0) throw new BerthError("cgroup", `open cgroup "${place.path}": ${errnoText(-fd)}`);

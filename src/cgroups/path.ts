@@ -1,4 +1,13 @@
 import { BerthError } from "../errors.ts";
+import {
+  RESOLVE_BENEATH,
+  RESOLVE_NO_MAGICLINKS,
+  RESOLVE_NO_SYMLINKS,
+  RESOLVE_NO_XDEV,
+} from "../linux/constants.ts";
+
+/** How a cgroup below the mount is opened: cgroupfs has no symlinks; that nothing is mounted over a part of the path is what is left to check. */
+export const RESOLVE_CGROUP = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
 
 /** Which cgroup: all that later commands need, and what the state keeps. */
 export interface CgroupPlace {

@@ -1,6 +1,6 @@
 import { BerthError } from "../errors.ts";
 import { POLLIN } from "../linux/constants.ts";
-import { EINTR, errnoText, systemError } from "../linux/errno.ts";
+import { EINTR, systemError } from "../linux/errno.ts";
 import { close, tryRead, writeAll } from "../linux/file.ts";
 import { poll } from "../linux/process.ts";
 import { tryConnect } from "../linux/socket.ts";
@@ -169,9 +169,4 @@ class Connection implements Bus {
     this.#rest = whole;
     return true;
   }
-}
-
-/** "connection refused" for a negated errno of {@link tryBus}. */
-export function whyNoBus(result: number): string {
-  return errnoText(-result);
 }

@@ -7,7 +7,6 @@ import { align, marshal, pad, unmarshal, type Value, type Variant } from "./mars
 
 /** Kinds of message. */
 export const METHOD_CALL = 1;
-export const METHOD_RETURN = 2;
 export const ERROR = 3;
 export const SIGNAL = 4;
 
