@@ -30,7 +30,7 @@ export default defineConfig({
   test: {
     pool: "threads",
     experimental: { viteModuleRunner: false, nodeLoader: false },
-    setupFiles: ["test/stack.ts"],
+    setupFiles: ["test/stack.ts", "test/engine.ts"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     projects: isGuest

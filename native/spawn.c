@@ -2,10 +2,10 @@
  * What the runtime reaches through ffi.c: its own part of a Plan, and the start of a process in new or joined namespaces, as
  * the sealed executor.
  *
- * The runtime has several threads, and the child shares its memory until it executes: the child makes nothing but raw
- * system calls, on a stack of its own, and touches nothing but the request. The runtime itself never enters a namespace.
+ * The child shares the runtime's memory until it executes, while the runtime goes on: the child makes nothing but raw system
+ * calls, on a stack of its own, and touches nothing but the request. The runtime itself never enters a namespace.
  */
-#include "spawn.h"
+#include "ffi.h"
 #include "run.h"
 #include <linux/sched.h>
 #include <linux/fcntl.h>
@@ -126,7 +126,7 @@ static void __attribute__((noreturn)) execute(struct request *r)
 	if (r->cgroup >= 0)
 		join(r, CLONE_NEWCGROUP);
 	place_descriptors(r);
-	/* CLONE_CLEAR_SIGHAND leaves what is ignored, and Bun and some engines ignore SIGPIPE: a container starts afresh. */
+	/* CLONE_CLEAR_SIGHAND leaves what is ignored, and berth and some of its callers ignore SIGPIPE: a container starts afresh. */
 	for (int signal = 1; signal <= 64; signal++)
 		sys(__NR_rt_sigaction, signal, (long)&standard, 0, sizeof none, 0, 0);
 	if ((result = sys(__NR_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, sizeof none, 0, 0)) < 0)
@@ -208,7 +208,7 @@ __asm__(".local restore\n.type restore, @function\nrestore:\n\tmov $15, %eax\n\t
 
 /*
  * From now on, the signals in the mask (low, bit 0: signal 1) go to this pidfd as they arrive. A handler, not a signalfd: the
- * engine's other threads do not block them, and the runtime may sit in a blocking call.
+ * runtime may sit in a blocking call.
  */
 int berth_forward(int pidfd, uint32_t low, uint32_t high)
 {

@@ -1,8 +1,8 @@
 // Bundles the engine's modules for compilation: each file that is loaded by import() becomes one bundle of its own with all
 // that it needs, and so does main.ts.
 //
-// A verb is one process start, and to load a module costs it 0.1 to 0.3 ms: with one bundle for all, every verb would load the
-// code of every other; with shared parts (--splitting), it would load ten files. Modules that two bundles share exist twice at
+// A verb is one process start, and to load a module costs it time by its size: with one bundle for all, every verb would load the
+// code of every other; with shared parts, it would load ten files. Modules that two bundles share exist twice at
 // run time when both are loaded, so that nothing may depend on the identity of a class or a constant across an import().
 //
 // Usage: bun scripts/bundle.ts DIRECTORY [COMMIT]
@@ -31,7 +31,7 @@ for (const file of bundles) {
     entrypoints: [file],
     outdir: directory,
     naming: `${nameOf(file)}.js`,
-    target: "bun",
+    target: "browser",
     format: "esm",
     minify: true,
     define: { BERTH_COMMIT: JSON.stringify(commit) },

@@ -1,31 +1,15 @@
 // Brings a fresh Debian or Ubuntu machine to where berth can be built, tested and run, and does nothing on one that is there.
 // Called by the scripts of package.json. Plain Node: it runs before anything is installed.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { buildMachine, checkMachine as checkVirtualMachine } from "./machine.mjs";
 import { buildRootfs, findStaticBusybox } from "./rootfs.mjs";
 import { attempt, find, giveUp, isDone, perform, root, run, say } from "./stage.mjs";
 
 const bun = `${root}node_modules/bun/bin/bun.exe`;
+const machine = { x64: "x86_64", arm64: "aarch64" }[process.arch] ?? process.arch;
+const quickjs = `${root}node_modules/@suchipi/quickjs/build/${machine}-unknown-linux-gnu/bin/quickjs-run`;
 const libexec = `${root}dist/libexec`;
-
-/*
- * Without the first two, an executable made by Bun runs code from a bunfig.toml or .env of its working directory, which for a
- * container runtime is the bundle. The next two are Bun's default, and are here because as much depends on them.
- * ESM starts a little faster than the default of --bytecode, CommonJS.
- */
-const engineOptions = [
-  "--no-compile-autoload-bunfig",
-  "--no-compile-autoload-dotenv",
-  "--no-compile-autoload-tsconfig",
-  "--no-compile-autoload-package-json",
-  "--compile",
-  "--minify",
-  "--bytecode",
-  "--format=esm",
-  // Keeps apart what scripts/bundle.ts has bundled for each command.
-  "--splitting",
-];
 
 /* Bun alone has an install script, and npm runs it or not by its version and settings. What is in npm's cache needs no network. */
 const npmCi = [
@@ -96,9 +80,15 @@ const stages = [
   {
     name: "engine",
     title: "compiling the engine",
-    needs: [],
-    inputs: () => [`${root}src`, `${root}scripts/bundle.ts`, `${root}package-lock.json`],
-    salt: engineOptions.join(" "),
+    needs: [
+      { name: "gcc", isThere: () => find("cc") },
+      { name: "make", isThere: () => find("make") },
+      { name: "libc6-dev", isThere: () => existsSync("/usr/include/stdio.h") },
+    ],
+    inputs: () => [
+      ...["src", "native", "package-lock.json"].map((path) => `${root}${path}`),
+      ...["bundle.ts", "bytecode.mjs", "setup.mjs"].map((name) => `${root}scripts/${name}`),
+    ],
     outputs: [`${libexec}/berth`],
     make: compileEngine,
   },
@@ -246,20 +236,36 @@ function installNodeModules() {
   run(bun, ["--version"], "Bun does not run here", "it needs glibc, and an x86-64 or arm64 processor");
 }
 
+/** src/ as JavaScript, a bundle for each import(); these as bytecode; and that in one executable with the interpreter. */
 function compileEngine() {
-  mkdirSync(libexec, { recursive: true });
   const bundles = `${root}dist/.bundle`;
-  rmSync(bundles, { recursive: true, force: true });
   const cannot = "cannot compile the engine";
+  rmSync(bundles, { recursive: true, force: true });
   run(bun, ["scripts/bundle.ts", bundles, commit()], cannot);
-  // Under another name first: the engine in place may be running.
-  const made = `${libexec}/.berth.${process.pid}`;
-  try {
-    run(bun, ["build", `${bundles}/main.js`, ...engineOptions, "--outfile", made], cannot);
-    renameSync(made, `${libexec}/berth`);
-  } finally {
-    rmSync(made, { force: true });
-  }
+  const names = readdirSync(bundles).sort();
+  run(quickjs, ["scripts/bytecode.mjs", ...names.map((name) => `${bundles}/${name}`)], cannot);
+  writeFileSync(`${bundles}/modules.S`, moduleTable(bundles, names));
+  run("make", ["-C", "native", "engine", `MODULES=${bundles}`], cannot);
+}
+
+/** The bytecode of the modules as native/engine.c finds it: a table of names, addresses and sizes, whose last name is null. */
+function moduleTable(bundles, names) {
+  const entries = names.map((_, i) => `.quad name${i}, code${i}, end${i} - code${i}`);
+  const contents = names.map(
+    (name, i) =>
+      `name${i}: .asciz "${name}"\n.balign 16\ncode${i}: .incbin "${bundles}/${name}.bytecode"\nend${i}:`,
+  );
+  return `${[
+    '.section .data.rel.ro, "aw"',
+    ".balign 8",
+    ".globl modules",
+    "modules:",
+    ...entries,
+    ".quad 0, 0, 0",
+    ".section .rodata",
+    ...contents,
+    '.section .note.GNU-stack, "", %progbits',
+  ].join("\n")}\n`;
 }
 
 /** The commit that is built, for --version; a copy without history has none. */

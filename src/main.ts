@@ -1,11 +1,6 @@
 import { loadCommand } from "./cli/commands.ts";
+import { commandLine } from "./linux/native.ts";
 
-try {
-  // Nothing else is loaded before the command is known: a verb is one process start.
-  const argv = process.argv.slice(2);
-  await (await loadCommand(argv)).main(argv);
-} catch (error) {
-  // A command reports its own failures: this one could not be loaded.
-  console.error(`berth: ${error instanceof Error ? error.message : error}`);
-  process.exit(1);
-}
+// Nothing else is loaded before the command is known: a verb is one process start. A command reports its own failures; one that
+// cannot be loaded is reported by the engine.
+await (await loadCommand(commandLine)).main(commandLine);

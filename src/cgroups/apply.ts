@@ -2,11 +2,10 @@ import { BerthError } from "../errors.ts";
 import { O_RDONLY, O_WRONLY } from "../linux/constants.ts";
 import { EINVAL, ENOENT, systemError } from "../linux/errno.ts";
 import { close, readText, readTextIfThere, tryOpen, tryWrite } from "../linux/file.ts";
+import { utf8 } from "../linux/text.ts";
 import { notEnabled } from "./controllers.ts";
 import type { Ceiling, Limits, LimitWrite } from "./limits/limit.ts";
 import type { CgroupPlace } from "./path.ts";
-
-const encoder = new TextEncoder();
 
 /**
  * Writes limits to the files of a container's cgroup.
@@ -87,7 +86,7 @@ function tryWriteFile(file: string, value: string, directory: number): number {
   const fd = tryOpen(file, O_WRONLY, 0, directory);
   if (fd < 0) return fd;
   // Of no bytes at all the kernel would not hear.
-  const result = tryWrite(fd, encoder.encode(value === "" ? "\n" : value));
+  const result = tryWrite(fd, utf8(value === "" ? "\n" : value));
   close(fd);
   return result;
 }

@@ -2,6 +2,7 @@ import { BerthError } from "../errors.ts";
 import { O_WRONLY } from "../linux/constants.ts";
 import { EBUSY } from "../linux/errno.ts";
 import { close, readText, readTextIfThere, tryOpen, tryWrite } from "../linux/file.ts";
+import { utf8 } from "../linux/text.ts";
 import { v1Binding } from "./hierarchy.ts";
 import type { Limits, LimitWrite } from "./limits/limit.ts";
 import { type CgroupPlace, directoryOf, pathsTo } from "./path.ts";
@@ -10,8 +11,6 @@ import { type CgroupPlace, directoryOf, pathsTo } from "./path.ts";
  * Which controllers a cgroup has: those that the cgroup above it has and lets its children have, in its cgroup.subtree_control;
  * cgroup-v2.rst "Enabling and Disabling".
  */
-
-const encoder = new TextEncoder();
 
 /**
  * Lets the cgroups below `path` have every controller that it has itself: a limit can then be set at any time, and statistics are
@@ -31,10 +30,10 @@ export function enableControllers(mount: number, path: string): boolean {
   if (missing.length === 0) return true;
   const fd = tryOpen(file, O_WRONLY, 0, mount);
   if (fd < 0) return true;
-  const result = tryWrite(fd, encoder.encode(missing.join(" ")));
+  const result = tryWrite(fd, utf8(missing.join(" ")));
   // It is all or none, and one may be in the way of all. EBUSY: there are processes in the cgroup. It could still have cpu, cpuset and
   // pids, but with those it would become the root of a threaded tree, and no process could be started in a cgroup below it.
-  if (result < 0 && result !== -EBUSY) for (const name of missing) tryWrite(fd, encoder.encode(name));
+  if (result < 0 && result !== -EBUSY) for (const name of missing) tryWrite(fd, utf8(name));
   close(fd);
   return true;
 }

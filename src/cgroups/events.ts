@@ -1,3 +1,4 @@
+import { now } from "../linux/clock.ts";
 import { O_RDONLY, POLLPRI } from "../linux/constants.ts";
 import { check, EINTR, ENODEV, ENOENT } from "../linux/errno.ts";
 import { close, tryOpen, withDescriptor } from "../linux/file.ts";
@@ -46,11 +47,11 @@ export function waitForEvents(
   const fd = tryOpen(path, O_RDONLY);
   if (fd === -ENOENT) return wanted(undefined);
   return withDescriptor(check(fd, `open "${path}"`), (fd) => {
-    const end = performance.now() + milliseconds;
+    const end = now() + milliseconds;
     for (;;) {
       // Reading is also what arms the notification.
       if (wanted(readEvents(fd, path))) return true;
-      const left = end - performance.now();
+      const left = end - now();
       if (left <= 0) return false;
       poll([{ fd, events: POLLPRI }], Math.min(left, UNNOTIFIED));
     }

@@ -1,4 +1,5 @@
 import { BerthError } from "../errors.ts";
+import { now } from "../linux/clock.ts";
 import { readTextIfThere, writeExisting } from "../linux/file.ts";
 import { processStat } from "../linux/process.ts";
 import { cgroupEvents, waitForEvents } from "./events.ts";
@@ -15,7 +16,7 @@ const PATIENCE = 10_000;
  */
 export function freeze(place: CgroupPlace, milliseconds = PATIENCE): void {
   setFreeze(place, "1");
-  if (allFrozen(place, performance.now() + milliseconds)) return;
+  if (allFrozen(place, now() + milliseconds)) return;
   const stuck = uninterruptible(place);
   setFreeze(place, "0");
   throw new BerthError(
@@ -50,10 +51,10 @@ export function isFrozen(place: CgroupPlace): boolean {
 /**
  * Waits for a cgroup and all below it to be frozen: the "frozen" of one that has both processes and cgroups below it speaks of
  * either as soon as they stand still, not of both (kernel/cgroup/freezer.c, seen on 6.18).
- * @param end when to give up, as performance.now() tells the time
+ * @param end when to give up, as now() tells the time
  */
 function allFrozen(place: CgroupPlace, end: number): boolean {
-  const frozen = waitForEvents(place, (events) => events?.frozen !== false, end - performance.now());
+  const frozen = waitForEvents(place, (events) => events?.frozen !== false, end - now());
   return (
     frozen &&
     subCgroups(directoryOf(place)).every((name) =>

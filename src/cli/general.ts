@@ -1,3 +1,4 @@
+import { commandLine } from "../linux/native.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { commandWord } from "./command-word.ts";
 import { printHelp, unknownCommand } from "./help-text.ts";
@@ -12,7 +13,7 @@ export const command: Command = defineCommand({
   takes: [0, Number.POSITIVE_INFINITY],
   takesAnything: true,
   async run() {
-    const name = commandWord(process.argv.slice(2));
+    const name = commandWord(commandLine);
     if (name !== undefined) throw unknownCommand(name);
     await printHelp(undefined);
     return undefined;

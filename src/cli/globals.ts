@@ -1,6 +1,7 @@
 import { BerthError } from "../errors.ts";
 import { absolute } from "../linux/directory.ts";
 import { isInFirstUserNamespace } from "../linux/ids.ts";
+import { environment } from "../linux/native.ts";
 import { effectiveIds } from "../linux/process.ts";
 import type { Options, Parsed } from "./arguments.ts";
 import { LEVELS, type Log, openLog } from "./log.ts";
@@ -59,7 +60,7 @@ export function logOf(values: GlobalValues): Log {
 /** Makes sense of the options before the command. @throws BerthError "root" */
 export function globalsOf({ values }: Parsed<typeof GLOBAL_OPTIONS>, log: Log): Globals {
   const given = values.root;
-  const root = given === undefined ? defaultRoot(process.env.XDG_RUNTIME_DIR, isHostRoot) : absolute(given);
+  const root = given === undefined ? defaultRoot(environment.XDG_RUNTIME_DIR, isHostRoot) : absolute(given);
   if (root === "/") {
     throw new BerthError(
       "invalid-option",
@@ -91,7 +92,7 @@ export function defaultRoot(runtimeDirectory: string | undefined, isHostRoot: ()
 /** Not so the root of a user namespace that an ordinary user has made. */
 function isHostRoot(): boolean {
   if (effectiveIds().uid !== 0) return false;
-  return process.env.USER === "root" || isInFirstUserNamespace();
+  return environment.USER === "root" || isInFirstUserNamespace();
 }
 
 /** Whether containers are to do without what the host's root alone may: what --rootless says, or else who calls. */

@@ -1,4 +1,8 @@
 import { BerthError } from "../errors.ts";
+import { findInPath } from "../linux/find.ts";
+import { environment } from "../linux/native.ts";
+import { exitStatus } from "../linux/process.ts";
+import { runTool } from "../plan/program.ts";
 import { processes } from "../runtime/ps.ts";
 import { defineCommand } from "./command.ts";
 import { print } from "./output.ts";
@@ -47,13 +51,14 @@ export function processTable(output: string, pids: readonly number[]): string {
 }
 
 function runPs(options: readonly string[]): string {
-  const path = Bun.which("ps", { PATH: process.env.PATH || PATH });
-  if (path === null) {
+  const path = findInPath("ps", environment.PATH || PATH);
+  if (path === undefined) {
     throw new BerthError("ps", "ps: executable file not found in $PATH", {
       hint: 'install ps (Debian: procps), or use "--format json"',
     });
   }
-  const { exitCode, stdout, stderr } = Bun.spawnSync([path, ...options], { stdin: "ignore" });
-  if (exitCode === 0) return stdout.toString();
-  throw new BerthError("ps", `ps ${options.join(" ")}: exit status ${exitCode}: ${stderr.toString().trim()}`);
+  const { exit, stdout, stderr } = runTool([path, ...options]);
+  const status = exitStatus(exit);
+  if (status === 0) return stdout;
+  throw new BerthError("ps", `ps ${options.join(" ")}: exit status ${status}: ${stderr.trim()}`);
 }

@@ -1,3 +1,4 @@
+import { commandLine } from "../linux/native.ts";
 import { run } from "../runtime/run.ts";
 import { defineCommand } from "./command.ts";
 import { commandIndex } from "./command-word.ts";
@@ -17,7 +18,7 @@ export const command = defineCommand({
   takes: [1, 1],
   run(invocation) {
     const { detach, keep, "no-subreaper": noSubreaper } = invocation.values;
-    const argv = process.argv.slice(2);
+    const argv = commandLine;
     const deletion = [
       ...argv.slice(0, commandIndex(argv)),
       "delete",

@@ -1,5 +1,6 @@
 import { BerthError } from "../errors.ts";
 import { readAll, readText } from "../linux/file.ts";
+import { fromUtf8 } from "../linux/text.ts";
 import { update } from "../runtime/update.ts";
 import type { Options } from "./arguments.ts";
 import { defineCommand } from "./command.ts";
@@ -111,7 +112,7 @@ function fromOptions(values: { readonly [Name in Field]: string | undefined }): 
 }
 
 function fromFile(file: string): unknown {
-  const text = file === "-" ? new TextDecoder().decode(readAll(0, "read standard input")) : readText(file);
+  const text = file === "-" ? fromUtf8(readAll(0, "read standard input")) : readText(file);
   try {
     return JSON.parse(text);
   } catch (cause) {

@@ -1,4 +1,5 @@
 import { BerthError, hasCode, messageOf } from "../errors.ts";
+import { now } from "../linux/clock.ts";
 import {
   CLONE_NEWCGROUP,
   CLONE_NEWIPC,
@@ -7,16 +8,13 @@ import {
   CLONE_NEWPID,
   CLONE_NEWUSER,
   CLONE_NEWUTS,
-  CLOSE_RANGE_CLOEXEC,
   POLLIN,
-  PR_SET_PDEATHSIG,
   SIGKILL,
 } from "../linux/constants.ts";
 import { ENOENT, ENOEXEC } from "../linux/errno.ts";
-import { readSome, rewind, type Scope, scoped, writeAll } from "../linux/file.ts";
+import { readSome, rewind, type Scope, scoped } from "../linux/file.ts";
 import { pipe } from "../linux/pipe.ts";
 import { poll, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
-import { socketPair } from "../linux/socket.ts";
 import {
   hideExecutor,
   openExecutor,
@@ -25,12 +23,10 @@ import {
   sealedMemfd,
   spawn,
 } from "../linux/spawn.ts";
+import { fromUtf8, utf8 } from "../linux/text.ts";
 import { serving, stringArray } from "../plan/build.ts";
-import { type Encoded, encode } from "../plan/encode.ts";
-import { stepError } from "../plan/perform.ts";
-import { MESSAGE_SIZE } from "../plan/protocol.ts";
+import { failureOf, type Program, type ProgramPlace, programSteps, startProgram } from "../plan/program.ts";
 import type { Step } from "../plan/step.ts";
-import { type CallerLimit, callerLimit, openFilesSteps } from "../process/limits.ts";
 import type { Hook, HookName } from "../spec/config.ts";
 import type { State } from "../spec/state.ts";
 
@@ -51,10 +47,6 @@ const JOINED =
 
 /** How much of a hook's output its error shows, in characters from its end. */
 const SHOWN_OUTPUT = 2000;
-
-/** Descriptors of the hook's executor, after its stdio. */
-const SYNC = 3;
-const PLAN = 4;
 
 /**
  * Runs the hooks of one kind, one after the other; config.md "POSIX-platform Hooks". Each gets the state on stdin, and exactly
@@ -99,13 +91,10 @@ export function runPoststopHooks(
 }
 
 /** The Plan of a hook, run by the same executor as a container's. */
-export function hookSteps(path: string, hook: Hook, bundle: string | undefined, limit?: CallerLimit): Step[] {
+export function hookSteps(path: string, hook: Hook, bundle: string | undefined): Step[] {
   const { call } = serving("hooks", path, `"${hook.path}"`);
   const args = hook.args === undefined || hook.args.length === 0 ? [hook.path] : hook.args;
-  return [
-    call("close_range", [SYNC, 0xffff_ffff, CLOSE_RANGE_CLOEXEC]),
-    call("prctl", [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0]),
-    ...openFilesSteps(limit),
+  return programSteps("hooks", path, `"${hook.path}"`, [
     ...(bundle === undefined ? [] : [call("chdir", [bundle])]),
     call("execve", [hook.path, stringArray(args), stringArray(hook.env ?? [])], {
       what: "execute the hook",
@@ -115,7 +104,7 @@ export function hookSteps(path: string, hook: Hook, bundle: string | undefined, 
         [ENOEXEC]: 'the file is no program for this machine and has no "#!" line',
       },
     }),
-  ];
+  ]);
 }
 
 interface HookRun {
@@ -129,43 +118,35 @@ interface HookRun {
 
 function runHook(run: HookRun): void {
   const { path, hook, state, place, scope } = run;
-  const plan = encode(
-    hookSteps(path, hook, place.kind === "runtime" ? place.bundle : undefined, callerLimit()),
-    SYNC,
-  );
+  const steps = hookSteps(path, hook, place.kind === "runtime" ? place.bundle : undefined);
   // The state goes in as a file: a hook that never reads it cannot hold berth up.
-  const input = scope.keep(sealedMemfd("berth-state", new TextEncoder().encode(JSON.stringify(state))));
+  const input = scope.keep(sealedMemfd("berth-state", utf8(JSON.stringify(state))));
   rewind(input);
   const [outputRead, outputWrite] = pipe().map(scope.keep) as [number, number];
-  const [sync, syncOfHook] = socketPair().map(scope.keep) as [number, number];
-  const planFd = scope.keep(sealedMemfd("berth-plan", plan.bytes));
-  const inContainer = place.kind === "container";
-  const type = inContainer ? place.namespaces & JOINED : 0;
-  const child = spawnInCgroup({
-    create: 0,
-    joins:
-      inContainer && type !== 0
-        ? [{ fd: place.pidfd, type, subject: `${path}: the container's namespaces` }]
-        : [],
-    cgroup: inContainer ? place.cgroup : undefined,
-    waits: false,
-    becomeRoot: (type & CLONE_NEWUSER) !== 0,
-    executor: scope.keep(inContainer ? hideExecutor(openExecutor()) : openExecutor()),
-    argv: ["berth-hook", String(SYNC), String(PLAN)],
-    descriptors: [
-      { from: input, to: 0 },
-      { from: outputWrite, to: 1 },
-      { from: outputWrite, to: 2 },
-      { from: syncOfHook, to: SYNC },
-      { from: planFd, to: PLAN },
-    ],
-    closeFrom: PLAN + 1,
-  });
-  scope.keep(child.pidfd);
+  const child = startProgram(
+    "berth-hook",
+    steps,
+    [input, outputWrite, outputWrite],
+    scope,
+    place.kind === "runtime" ? undefined : (scope) => containerPlace(path, place, scope),
+    spawnInCgroup,
+  );
   scope.drop(outputWrite);
-  scope.drop(syncOfHook);
-  writeAll(sync, Uint8Array.of(1), "start the hook");
-  awaitHook(run, plan, child, sync, outputRead);
+  awaitHook(run, child, outputRead);
+}
+
+function containerPlace(
+  path: string,
+  { pidfd, cgroup, namespaces }: Extract<HookPlace, { kind: "container" }>,
+  scope: Scope,
+): ProgramPlace {
+  const type = namespaces & JOINED;
+  return {
+    joins: type === 0 ? [] : [{ fd: pidfd, type, subject: `${path}: the container's namespaces` }],
+    cgroup,
+    becomeRoot: (type & CLONE_NEWUSER) !== 0,
+    executor: scope.keep(hideExecutor(openExecutor())),
+  };
 }
 
 /** A user's berth may have been called from where it cannot move a process into a cgroup that was delegated to that user. */
@@ -179,10 +160,11 @@ function spawnInCgroup(request: SpawnRequest): Spawned {
 }
 
 /** Waits for the hook's end, reading what it says, and turns anything but success into an error. */
-function awaitHook(run: HookRun, plan: Encoded, child: Spawned, sync: number, output: number): void {
+function awaitHook(run: HookRun, child: Program, output: number): void {
+  const { sync } = child;
   const { path, hook, watched } = run;
   const subject = `${path} "${hook.path}"`;
-  const deadline = hook.timeout === undefined ? undefined : performance.now() + hook.timeout * 1000;
+  const deadline = hook.timeout === undefined ? undefined : now() + hook.timeout * 1000;
   const open = new Set(
     watched === undefined ? [sync, output, child.pidfd] : [sync, output, child.pidfd, watched],
   );
@@ -193,7 +175,7 @@ function awaitHook(run: HookRun, plan: Encoded, child: Spawned, sync: number, ou
     throw error;
   };
   for (;;) {
-    const left = deadline === undefined ? undefined : deadline - performance.now();
+    const left = deadline === undefined ? undefined : deadline - now();
     if (left !== undefined && left <= 0) {
       kill(
         new BerthError(
@@ -215,19 +197,16 @@ function awaitHook(run: HookRun, plan: Encoded, child: Spawned, sync: number, ou
     if (ready.has(output) && !ready.has(child.pidfd)) {
       const part = readSome(output);
       if (part.length === 0) open.delete(output);
-      said = (said + new TextDecoder().decode(part)).slice(-SHOWN_OUTPUT);
+      said = (said + fromUtf8(part)).slice(-SHOWN_OUTPUT);
     }
     if (ready.has(sync)) {
-      const message = readSome(sync, MESSAGE_SIZE);
-      if (message.length === 0) open.delete(sync);
-      else {
-        const view = new DataView(message.buffer);
-        kill(stepError(plan.steps[view.getUint32(0, true)], view.getUint32(4, true)));
-      }
+      const failure = failureOf(child);
+      if (failure !== undefined) kill(failure);
+      open.delete(sync);
     }
     // What it said before its end is in the pipe by now; a child of its own may go on to write for ever.
     if (ready.has(child.pidfd)) {
-      said = (said + new TextDecoder().decode(readAvailable(output))).slice(-SHOWN_OUTPUT);
+      said = (said + fromUtf8(readAvailable(output))).slice(-SHOWN_OUTPUT);
       break;
     }
     if (watched !== undefined && ready.has(watched)) {

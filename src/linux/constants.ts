@@ -1,8 +1,10 @@
+import { machine } from "./engine.ts";
+
 /*
  * The kernel's constants, by the kernel's names. `berth explain` decodes arguments with this very table, by prefix.
  * Values are those of x86-64 and of the generic ABI; where arm64 differs, both are given.
  */
-const arm64 = process.arch === "arm64";
+const arm64 = machine === "aarch64";
 
 // <linux/fcntl.h>
 export const O_RDONLY = 0;

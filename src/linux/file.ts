@@ -15,6 +15,7 @@ import {
 import { check, EAGAIN, EINTR, ENOENT } from "./errno.ts";
 import { at, scratch } from "./memory.ts";
 import { syscall } from "./native.ts";
+import { fromUtf8, utf8 } from "./text.ts";
 
 /** Where a path starts: a directory's descriptor, or the working directory. */
 export type Directory = number;
@@ -128,8 +129,6 @@ export function duplicate(fd: number, from: number): number {
 }
 
 const CHUNK = 65536;
-const decoder = new TextDecoder();
-
 /** Reads what is there, up to 64 KiB; or answers a negated errno. */
 export function tryRead(fd: number): Uint8Array | number {
   const buffer = scratch().room(CHUNK);
@@ -188,16 +187,14 @@ export function readAll(fd: number, subject = "read"): Uint8Array {
  * @throws BerthError with the errno's name as code
  */
 export function readText(path: string, directory: Directory = AT_FDCWD): string {
-  return withDescriptor(open(path, O_RDONLY, 0, directory), (fd) =>
-    decoder.decode(readAll(fd, `read "${path}"`)),
-  );
+  return withDescriptor(open(path, O_RDONLY, 0, directory), (fd) => fromUtf8(readAll(fd, `read "${path}"`)));
 }
 
 /** The text of a file, or undefined when there is none. @throws BerthError for any other failure */
 export function readTextIfThere(path: string, directory: Directory = AT_FDCWD): string | undefined {
   const fd = tryOpen(path, O_RDONLY, 0, directory);
   if (fd === -ENOENT) return undefined;
-  return withDescriptor(check(fd, `open "${path}"`), (fd) => decoder.decode(readAll(fd, `read "${path}"`)));
+  return withDescriptor(check(fd, `open "${path}"`), (fd) => fromUtf8(readAll(fd, `read "${path}"`)));
 }
 
 function awaitWritable(fd: number): void {
@@ -214,7 +211,7 @@ export function rewind(fd: number): void {
 
 /** Writes everything. @throws BerthError */
 export function writeAll(fd: number, content: string | Uint8Array, subject = "write"): void {
-  let rest = typeof content === "string" ? encoder.encode(content) : content;
+  let rest = typeof content === "string" ? utf8(content) : content;
   do {
     const part = rest.length > CHUNK ? rest.subarray(0, CHUNK) : rest;
     const written = syscall("write", fd, scratch().copy(part), part.length);
@@ -227,8 +224,6 @@ export function writeAll(fd: number, content: string | Uint8Array, subject = "wr
     rest = rest.subarray(check(written, subject));
   } while (rest.length > 0);
 }
-
-const encoder = new TextEncoder();
 
 /** Writes a file that exists already, such as one of the kernel's, in one call. @throws BerthError */
 export function writeExisting(path: string, content: string, directory: Directory = AT_FDCWD): void {

@@ -1,11 +1,9 @@
-import { addressOf } from "./native.ts";
+import { addressOf, placeText, textAt } from "./native.ts";
 
 const SIZE = 1 << 18;
 const bytes = new Uint8Array(SIZE);
 const view = new DataView(bytes.buffer);
 const base = addressOf(bytes);
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 let used = 0;
 
 /**
@@ -26,11 +24,11 @@ export interface Scratch {
 
 const arena: Scratch = {
   text(text) {
-    const { written } = encoder.encodeInto(text, bytes.subarray(used, SIZE - 1));
     const at = used;
-    bytes[used + written] = 0;
-    used += written + 1;
+    const length = placeText(text, base + at, SIZE - 4096 - at);
+    used += length + 1;
     if (used > SIZE - 4096) throw new RangeError("string too long for a system call");
+    bytes[used - 1] = 0;
     return base + at;
   },
   space(size) {
@@ -72,8 +70,7 @@ export const at = {
   setU64: (address: number, value: number): void => setU64(view, address - base, value),
   bytes: (address: number, length: number): Uint8Array =>
     bytes.slice(address - base, address - base + length),
-  text: (address: number, length: number): string =>
-    decoder.decode(bytes.subarray(address - base, address - base + length)),
+  text: textAt,
 };
 
 /** Writes a 64-bit little-endian number without a BigInt; a negative one as two's complement. */

@@ -1,3 +1,5 @@
+import { machine } from "./engine.ts";
+
 /** System call numbers: x86-64, then arm64 (which riscv64 shares). From asm/unistd_64.h and asm-generic/unistd.h. */
 const NUMBERS = {
   accept4: [288, 242],
@@ -7,6 +9,7 @@ const NUMBERS = {
   capset: [126, 91],
   chdir: [80, 49],
   chroot: [161, 51],
+  clock_gettime: [228, 113],
   close: [3, 57],
   close_range: [436, 436],
   connect: [42, 203],
@@ -98,7 +101,7 @@ const NUMBERS = {
 /** A system call that berth makes, by its name. */
 export type SyscallName = keyof typeof NUMBERS;
 
-const column = process.arch === "arm64" ? 1 : 0;
+const column = machine === "aarch64" ? 1 : 0;
 
 /** The number of a system call on this machine. */
 export function syscallNumber(name: SyscallName): number {

@@ -11,6 +11,7 @@ import {
 import { check, EINTR, ENAMETOOLONG, systemError } from "./errno.ts";
 import { at, scratch } from "./memory.ts";
 import { syscall } from "./native.ts";
+import { byteLength, utf8 } from "./text.ts";
 
 /** Two connected SOCK_SEQPACKET sockets: messages keep their borders, and the end of one is the other's end of file. */
 export function socketPair(): [number, number] {
@@ -23,7 +24,7 @@ const SUN_PATH = 108;
 
 /** struct sockaddr_un for `path`; a long path must be shortened by the caller, see {@link pathThrough}. */
 function address(path: string): { pointer: number; size: number } {
-  const bytes = new TextEncoder().encode(path);
+  const bytes = utf8(path);
   if (bytes.length >= SUN_PATH) throw systemError(ENAMETOOLONG, `socket "${path}"`);
   const pointer = scratch().space(2 + SUN_PATH);
   at.setU32(pointer, AF_UNIX);
@@ -80,7 +81,7 @@ export function sendDescriptor(socket: number, fd: number, text: string): void {
   const payload = memory.text(text);
   const vector = memory.space(16);
   at.setU64(vector, payload);
-  at.setU64(vector + 8, new TextEncoder().encode(text).length);
+  at.setU64(vector + 8, byteLength(text));
   // struct cmsghdr { size_t len = 20; int level; int type; int fd; }, padded to 24
   const control = memory.space(24);
   at.setU64(control, 20);

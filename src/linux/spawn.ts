@@ -22,6 +22,7 @@ import { close, duplicate, open, readAll, withDescriptor, writeAll } from "./fil
 import { scratch, setU64 } from "./memory.ts";
 import { addressOf, libexec, spawnNative, syscall } from "./native.ts";
 import { waitAny } from "./process.ts";
+import { writeUtf8 } from "./text.ts";
 
 /** A memfd with this content that nobody can change any more. @throws BerthError */
 export function sealedMemfd(name: string, content: Uint8Array): number {
@@ -241,7 +242,7 @@ function placeArgv(argv: readonly string[]): number {
   let text = SIZE + 8 * (argv.length + 1);
   argv.forEach((argument, i) => {
     setU64(view, SIZE + 8 * i, address + text);
-    text += new TextEncoder().encodeInto(argument, memory.subarray(text)).written + 1;
+    text += writeUtf8(argument, memory, text) + 1;
   });
   return address + SIZE;
 }

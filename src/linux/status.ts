@@ -1,4 +1,5 @@
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, S_IFDIR, S_IFMT } from "./constants.ts";
+import { machine } from "./engine.ts";
 import { check, systemError } from "./errno.ts";
 import type { Directory } from "./file.ts";
 import { at, scratch } from "./memory.ts";
@@ -17,7 +18,7 @@ export interface FileStatus {
 }
 
 const STAT_SIZE = 144;
-const arm64 = process.arch === "arm64";
+const arm64 = machine === "aarch64";
 
 function readStat(status: number): FileStatus {
   // struct stat: x86-64 has st_nlink before st_mode, the generic ABI has it after, in 32 bits.

@@ -2,7 +2,7 @@ import { SIG_BLOCK, SIG_SETMASK } from "./constants.ts";
 import { check } from "./errno.ts";
 import { keepOnExecute } from "./file.ts";
 import { at, type Scratch, scratch } from "./memory.ts";
-import { libexec, syscall } from "./native.ts";
+import { environment, libexec, syscall } from "./native.ts";
 import { signalMask } from "./process.ts";
 
 /** What native/wait.c waits for. */
@@ -29,12 +29,12 @@ export function becomeWaiter({ pid, pidfd, reap, signals, terminal, afterwards }
   for (const fd of [pidfd, master, settings]) if (fd > 0) keepOnExecute(fd);
   const numbers = [pid, pidfd, reap ? 1 : 0, low, high, master, settings];
   const command = afterwards === undefined ? [] : [`${libexec}/berth`, ...afterwards];
-  const environment = Object.entries(process.env).map(([name, value]) => `${name}=${value ?? ""}`);
+  const variables = Object.entries(environment).map(([name, value]) => `${name}=${value ?? ""}`);
   const old = blockSignals();
   const memory = scratch();
   const path = memory.text(`${libexec}/wait`);
   const argv = pointers(memory, ["berth-wait", ...numbers.map(String), ...command]);
-  syscall("execve", path, argv, pointers(memory, environment));
+  syscall("execve", path, argv, pointers(memory, variables));
   restoreSignals(old);
 }
 

@@ -7,6 +7,7 @@ import {
   RESOLVE_NO_XDEV,
 } from "../linux/constants.ts";
 import { EACCES, EINVAL, ENOENT, EPERM, EROFS, EXDEV } from "../linux/errno.ts";
+import { byteLength } from "../linux/text.ts";
 import { serving, slot, struct } from "../plan/build.ts";
 import type { Descriptors } from "../plan/protocol.ts";
 import type { Step } from "../plan/step.ts";
@@ -19,7 +20,7 @@ export function kernelSteps(spec: Spec, descriptors: Descriptors): Step[] {
   const name = (path: "hostname" | "domainname", call: "sethostname" | "setdomainname") => {
     const value = spec[path];
     if (value === undefined || value === "") return;
-    const length = new TextEncoder().encode(value).length;
+    const length = byteLength(value);
     steps.push(serving("kernel", path).call(call, [value, length], { what: `set "${value}"` }));
   };
   name("hostname", "sethostname");
@@ -40,7 +41,7 @@ function sysctlSteps(key: string, value: string, descriptors: Descriptors): Step
     { name: "resolve", offset: 16, size: 8, value: resolve },
   ]);
   const path = `sys/${sysctlPath(key)}`;
-  const length = new TextEncoder().encode(value).length;
+  const length = byteLength(value);
   return [
     call("openat2", [descriptors.proc, path, how, 24], {
       store: file,

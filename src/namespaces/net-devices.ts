@@ -23,6 +23,7 @@ import {
 } from "../linux/constants.ts";
 import { EBUSY, EEXIST, EINVAL, EOPNOTSUPP, EPERM, systemError } from "../linux/errno.ts";
 import { type Attribute, attributesOf, command, list } from "../linux/netlink.ts";
+import { fromUtf8, utf8 } from "../linux/text.ts";
 import { serving, slot } from "../plan/build.ts";
 import type { Descriptors, Requests } from "../plan/protocol.ts";
 import type { Step } from "../plan/step.ts";
@@ -189,7 +190,7 @@ function linksOf(socket: number): Link[] {
   return list(socket, RTM_GETLINK, linkHead(0, 0, 0), "list network devices").map((message) => ({
     index: message.body.getInt32(4, true),
     up: (message.body.getUint32(8, true) & IFF_UP) !== 0,
-    name: new TextDecoder().decode(attributesOf(message, LINK_HEAD).get(IFLA_IFNAME)).replace("\0", ""),
+    name: fromUtf8(attributesOf(message, LINK_HEAD).get(IFLA_IFNAME) ?? new Uint8Array(0)).replace("\0", ""),
   }));
 }
 
@@ -251,5 +252,5 @@ function number32(value: number): Uint8Array {
 }
 
 function textOf(text: string): Uint8Array {
-  return new TextEncoder().encode(`${text}\0`);
+  return utf8(`${text}\0`);
 }

@@ -3,7 +3,9 @@ import { CAP_SETGID, CAP_SETUID, O_WRONLY } from "../linux/constants.ts";
 import { open, withDescriptor, writeAll } from "../linux/file.ts";
 import { findInPath } from "../linux/find.ts";
 import { effectiveIds, hasCapability } from "../linux/process.ts";
+import { utf8 } from "../linux/text.ts";
 import type { Action } from "../plan/explain.ts";
+import { runTool } from "../plan/program.ts";
 import type { IdMapping, Linux } from "../spec/linux.ts";
 import {
   covers,
@@ -139,15 +141,10 @@ function writeMap(pid: number, kind: IdKind, writer: MapWriter): void {
     writeFile(pid, `${kind}_map`, linesOf(writer), at);
     return;
   }
-  const { exitCode, signalCode, stderr } = Bun.spawnSync(
-    [writer.path, String(pid), ...numbersOf(writer).map(String)],
-    {
-      stdio: ["ignore", "ignore", "pipe"],
-    },
-  );
-  if (exitCode === 0) return;
-  const how = signalCode === undefined ? `exit status ${exitCode}` : `killed by ${signalCode}`;
-  throw new BerthError("id-maps", `${at}: ${writer.path}: ${how}${said(stderr.toString())}`, {
+  const { exit, stderr } = runTool([writer.path, String(pid), ...numbersOf(writer).map(String)], at);
+  if (exit.kind === "exited" && exit.status === 0) return;
+  const how = exit.kind === "exited" ? `exit status ${exit.status}` : `killed by signal ${exit.signal}`;
+  throw new BerthError("id-maps", `${at}: ${writer.path}: ${how}${said(stderr)}`, {
     hint: `it must be set-user-ID root (or have CAP_${kind === "uid" ? "SETUID" : "SETGID"} as a file capability), and its caller without no_new_privs`,
   });
 }
@@ -160,6 +157,6 @@ function said(text: string): string {
 function writeFile(pid: number, file: string, text: string, at: string): void {
   const path = `/proc/${pid}/${file}`;
   withDescriptor(open(path, O_WRONLY), (fd) =>
-    writeAll(fd, new TextEncoder().encode(text), `${at}: write ${JSON.stringify(text)} to ${path}`),
+    writeAll(fd, utf8(text), `${at}: write ${JSON.stringify(text)} to ${path}`),
   );
 }

@@ -1,5 +1,6 @@
 import { BerthError } from "../errors.ts";
 import { syscallNumber } from "../linux/numbers.ts";
+import { utf8, writeUtf8 } from "../linux/text.ts";
 import type { Branch, Bytes, Call, Fail, Label, Slot, Step, Struct, Value } from "./step.ts";
 
 /*
@@ -125,7 +126,7 @@ function textPlace(data: Data, value: string): number {
 /** The UTF-8 bytes of a string as code units. */
 function asBytes(data: Data, value: string): string {
   data.ascii = false;
-  return String.fromCharCode(...new TextEncoder().encode(value));
+  return String.fromCharCode(...utf8(value));
 }
 
 function placeOf(data: Data, value: Slot | Struct | Bytes): number {
@@ -218,7 +219,7 @@ function assemble(
   words.set(data.words, (dataAt + data.slotSpace) >> 2);
   words.set(data.relocations, relocationsAt >> 2);
   const bytes = new Uint8Array(words.buffer);
-  if (data.ascii) new TextEncoder().encodeInto(data.text, bytes.subarray(textAt, relocationsAt));
+  if (data.ascii) writeUtf8(data.text, bytes, textAt);
   else for (let i = 0; i < data.text.length; i++) bytes[textAt + i] = data.text.charCodeAt(i);
   return bytes;
 }

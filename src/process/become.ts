@@ -5,13 +5,12 @@ import type { Process } from "../spec/process.ts";
 import { cwdSteps } from "./cwd.ts";
 import { type Executable, findSteps } from "./exec.ts";
 import { identitySteps } from "./identity.ts";
-import { type CallerLimit, ownLimitSteps } from "./limits.ts";
+import { ownLimitSteps } from "./limits.ts";
 import { ownerSteps, type Stdio } from "./stdio.ts";
 
 /** What these steps depend on beside `process`. */
 export interface BecomeContext {
   readonly stdio: readonly Stdio[];
-  readonly callerLimit: CallerLimit | undefined;
   /** The process is in another user namespace than berth. */
   readonly userNamespace: boolean;
   /** What its user id is on the host. */
@@ -29,7 +28,7 @@ export function becomeSteps(process: Process, executable: Executable, context: B
   const uid = process.user?.uid ?? 0;
   const cwd = cwdSteps(process.cwd);
   return [
-    ...ownLimitSteps(process.rlimits ?? [], context.requests, context.callerLimit),
+    ...ownLimitSteps(process.rlimits ?? [], context.requests),
     ...cwd.beforeUser,
     ...ownerSteps(context.stdio, uid, context.hostUid, process.terminal === true),
     ...identitySteps(process, context.userNamespace, cwd.afterUser, context.filtered),

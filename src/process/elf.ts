@@ -1,3 +1,4 @@
+import { machine } from "../linux/engine.ts";
 /*
  * As much of an ELF file as execve looks at; man 5 elf. Headers are read in the byte order and the width of their own machine,
  * so that one built for another can be told.
@@ -120,11 +121,11 @@ export function machineName({ bits, order, machine }: Elf): string {
 }
 
 /** What this machine is, named as {@link machineName} does. */
-export const THIS_MACHINE = process.arch === "arm64" ? "aarch64" : "x86-64";
+export const THIS_MACHINE = machine === "aarch64" ? "aarch64" : "x86-64";
 
 /** What this machine may run besides, and the kernel option that it takes. */
 export const ALSO_RUNS: Readonly<Record<string, string>> =
-  process.arch === "arm64"
+  machine === "aarch64"
     ? { "32-bit arm": "CONFIG_COMPAT, and a processor that has it" }
     : {
         "32-bit x86": "CONFIG_IA32_EMULATION, not switched off by ia32_emulation=0",

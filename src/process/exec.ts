@@ -1,5 +1,6 @@
 import { BerthError } from "../errors.ts";
 import { AT_EACCESS, AT_FDCWD, S_IFDIR, S_IFMT, X_OK } from "../linux/constants.ts";
+import { machine } from "../linux/engine.ts";
 import { EACCES, ENOENT, ENOTDIR } from "../linux/errno.ts";
 import { addressOf, label, mark, type Serving, serving, slot, stringArray } from "../plan/build.ts";
 import type { Requests } from "../plan/protocol.ts";
@@ -63,7 +64,7 @@ export function homeSteps(uid: number, requests: Requests): { steps: Step[]; hom
 }
 
 const STAT_SIZE = 144;
-const MODE = process.arch === "arm64" ? 16 : 24;
+const MODE = machine === "aarch64" ? 16 : 24;
 
 /**
  * Steps that look for an executable file among the candidates, as its user and in its working directory, so that a missing

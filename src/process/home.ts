@@ -2,6 +2,7 @@ import { O_NONBLOCK, O_RDONLY, S_IFMT, S_IFREG } from "../linux/constants.ts";
 import { EAGAIN } from "../linux/errno.ts";
 import { readSome, tryOpenInRoot, withDescriptor } from "../linux/file.ts";
 import { fstat } from "../linux/status.ts";
+import { byteLength, fromUtf8 } from "../linux/text.ts";
 
 /** No more is read of an image's file: it may be endless. */
 const MAX_FILE = 65536;
@@ -20,7 +21,7 @@ export function readContainerFile(root: number, path: string): string {
   for (let i = 0; fd === -EAGAIN && i < TRIES; i++) fd = tryOpenInRoot(root, path, O_RDONLY | O_NONBLOCK);
   if (fd < 0) return "";
   return withDescriptor(fd, (file) =>
-    (fstat(file).mode & S_IFMT) === S_IFREG ? new TextDecoder().decode(readSome(file, MAX_FILE)) : "",
+    (fstat(file).mode & S_IFMT) === S_IFREG ? fromUtf8(readSome(file, MAX_FILE)) : "",
   );
 }
 
@@ -34,7 +35,7 @@ export function homeEntry(root: number, uid: number, size: number): string {
     const fields = line.split(":");
     if (fields[2] !== String(uid)) continue;
     const entry = `HOME=${fields[5] || "/"}`;
-    return new TextEncoder().encode(entry).length < size ? entry : "HOME=/";
+    return byteLength(entry) < size ? entry : "HOME=/";
   }
   return "HOME=/";
 }

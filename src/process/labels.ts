@@ -8,6 +8,7 @@ import {
 } from "../linux/constants.ts";
 import { EACCES, EINVAL, ENOENT, EPERM } from "../linux/errno.ts";
 import { isAppArmorEnabled, isSelinuxEnabled, loadedProfiles } from "../linux/security.ts";
+import { utf8 } from "../linux/text.ts";
 import { rawBytes, serving, slot, struct } from "../plan/build.ts";
 import type { Step } from "../plan/step.ts";
 import type { Process } from "../spec/process.ts";
@@ -123,7 +124,7 @@ function attributeSteps(
       value: RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
     },
   ]);
-  const bytes = new TextEncoder().encode(value);
+  const bytes = utf8(value);
   return [
     call("openat2", [proc, `self/attr/${file}`, how, 24], {
       store: fd,

@@ -25,28 +25,6 @@ const RLIMITS: Readonly<Record<Rlimit["type"], number>> = {
   RLIMIT_RTTIME: 15,
 };
 
-/** The soft limit of open files that berth was called with, which its own engine has raised since. */
-export interface CallerLimit {
-  readonly soft: number;
-  readonly hard: number;
-}
-
-/**
- * The caller's limit of open files, as the launcher recorded it (native/launch.c): Bun raises the soft one before it runs us.
- * @returns undefined when it was not raised, or berth runs without the launcher
- */
-export function callerLimit(): CallerLimit | undefined {
-  const [soft, hard] = (process.env.BERTH_NOFILE ?? "").split(":").map(Number);
-  return soft === undefined || hard === undefined || soft === hard ? undefined : { soft, hard };
-}
-
-/** A step by which a new process gets back the caller's limit of open files. */
-export function openFilesSteps(caller: CallerLimit | undefined): Step[] {
-  if (caller === undefined) return [];
-  const { call } = serving("identity", "", "open files");
-  return [call("prlimit64", [0, RLIMITS.RLIMIT_NOFILE, rlimit64(caller.soft, caller.hard), 0])];
-}
-
 function rlimit64(soft: number, hard: number) {
   const bytes = new Uint8Array(16);
   const view = new DataView(bytes.buffer);
@@ -62,14 +40,9 @@ function rlimit64(soft: number, hard: number) {
  * Steps by which init sets `process.rlimits` for itself. Above the hard limit it has, only CAP_SYS_RESOURCE of the initial
  * user namespace helps: then it asks the runtime, which may have it ({@link rlimitSteps}).
  */
-export function ownLimitSteps(
-  rlimits: readonly Rlimit[],
-  requests: Requests,
-  caller: CallerLimit | undefined,
-): Step[] {
-  const given = rlimits.some(({ type }) => type === "RLIMIT_NOFILE");
-  const steps = given ? [] : openFilesSteps(caller);
-  if (rlimits.length === 0) return steps;
+export function ownLimitSteps(rlimits: readonly Rlimit[], requests: Requests): Step[] {
+  if (rlimits.length === 0) return [];
+  const steps: Step[] = [];
   const askRuntime = label("the runtime sets limits");
   const done = label("limits are set");
   rlimits.forEach((limit, i) => {

@@ -2,6 +2,7 @@ import { O_RDWR, PR_SET_DUMPABLE } from "../linux/constants.ts";
 import { EACCES, systemError } from "../linux/errno.ts";
 import { open, readSome, tryWrite, withDescriptor } from "../linux/file.ts";
 import { syscall } from "../linux/native.ts";
+import { fromUtf8, utf8 } from "../linux/text.ts";
 
 /** Berth's own OOM score, which a process that it starts inherits; man 5 proc_pid_oom_score_adj. */
 export interface ScoreKeeper {
@@ -31,8 +32,8 @@ export function scoreKeeper(): ScoreKeeper {
 /** Writes a score, and answers what it was before; undefined when the kernel refuses the new one. */
 function exchange(score: string, warn: (message: string) => void): string | undefined {
   return withDescriptor(open(FILE, O_RDWR), (fd) => {
-    const before = new TextDecoder().decode(readSome(fd)).trim();
-    const result = tryWrite(fd, new TextEncoder().encode(score));
+    const before = fromUtf8(readSome(fd)).trim();
+    const result = tryWrite(fd, utf8(score));
     if (result >= 0) return before;
     if (result !== -EACCES) throw systemError(-result, `process.oomScoreAdj: write ${score} to ${FILE}`);
     warn(`process.oomScoreAdj: ${score} is below ${before}, and to lower it takes root: it stays ${before}`);

@@ -1,4 +1,5 @@
 import { ELIBBAD, ELOOP, ENOENT, ENOEXEC } from "../linux/errno.ts";
+import { fromUtf8 } from "../linux/text.ts";
 import { type ContainerFile, fromDirectory, quote } from "./container-file.ts";
 import {
   ALSO_RUNS,
@@ -44,11 +45,9 @@ function because(reason: string, faults: readonly Fault[]): Fault[] {
 const LINE = 256;
 /** A script may have a script as its interpreter, and so on; fs/exec.c. */
 const DEPTH = 5;
-const decoder = new TextDecoder();
-
 function scriptFaults(search: Search, { path }: ContainerFile, head: Uint8Array, depth: number): Fault[] {
   const name = quote(path);
-  const buffer = decoder.decode(head.subarray(2, LINE));
+  const buffer = fromUtf8(head.subarray(2, LINE));
   const [line = ""] = buffer.split(/[\n\0]/, 1);
   const interpreter = /^[ \t]*([^ \t]*)/.exec(line)?.[1] ?? "";
   if (interpreter === "") return [fault(ENOEXEC, `${name} begins with "#!" but names no interpreter`)];
@@ -160,7 +159,7 @@ function loaderFaults(search: Search, file: ContainerFile, elf: Elf, { offset, s
   if (bytes?.length !== size || bytes[size - 1] !== 0) {
     return [fault(ENOEXEC, `${name} is a corrupt ELF file: the name of its loader is not terminated`)];
   }
-  const loader = decoder.decode(bytes.subarray(0, bytes.indexOf(0)));
+  const loader = fromUtf8(bytes.subarray(0, bytes.indexOf(0)));
   const faults = executableFaults(search, fromDirectory(search.cwd, loader), ({ path }, head) => {
     const other = isElf(head) ? parseElf(head) : undefined;
     if (other === undefined) return [fault(ELIBBAD, `${quote(path)} is no ELF file, or a truncated one`)];

@@ -1,4 +1,5 @@
 import { AT_EMPTY_PATH, O_CLOEXEC, O_RDWR, RESOLVE_IN_ROOT, S_IFCHR, S_IFMT } from "../linux/constants.ts";
+import { machine } from "../linux/engine.ts";
 import { EACCES, EINVAL, ENOENT, ENXIO, EPERM, EROFS } from "../linux/errno.ts";
 import { type FileStatus, fstat } from "../linux/status.ts";
 import { addressOf, label, mark, serving, slot, struct } from "../plan/build.ts";
@@ -26,7 +27,7 @@ export function inspectStdio(): Stdio[] {
 }
 
 const STAT_SIZE = 144;
-const arm64 = process.arch === "arm64";
+const arm64 = machine === "aarch64";
 
 /**
  * Steps that put the container's own /dev/null where the host's was inherited: a descriptor of the host's device would give

@@ -4,6 +4,7 @@ import { tryRmdir } from "../linux/directory.ts";
 import { check, EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC } from "../linux/errno.ts";
 import { readText } from "../linux/file.ts";
 import { isDirectory } from "../linux/status.ts";
+import { byteLength } from "../linux/text.ts";
 import { serving, slot } from "../plan/build.ts";
 import type { Step } from "../plan/step.ts";
 import type { IntelRdt } from "../spec/linux.ts";
@@ -161,7 +162,7 @@ function writeSteps(configPath: string, file: string, text: string): Step[] {
   const fd = slot("resctrl");
   return [
     call("openat", [AT_FDCWD, file, O_WRONLY | O_CLOEXEC, 0], { store: fd }),
-    call("write", [fd, text, new TextEncoder().encode(text).length], {
+    call("write", [fd, text, byteLength(text)], {
       what: `write ${JSON.stringify(text.trim())}`,
       hints: {
         [EINVAL]: "the kernel says why in info/last_cmd_status of resctrl",

@@ -1,5 +1,6 @@
 import { FSCONFIG_SET_STRING } from "../linux/constants.ts";
 import { EINVAL, EOPNOTSUPP } from "../linux/errno.ts";
+import { byteLength } from "../linux/text.ts";
 import type { Step } from "../plan/step.ts";
 import type { MountOptions } from "./mount-options.ts";
 import type { Scope } from "./scope.ts";
@@ -38,7 +39,7 @@ export function labelOptionSteps(scope: Scope, type: string, options: MountOptio
 export function labelRootSteps({ context, serving, slots }: Scope, type: string): Step[] {
   const { mountLabel = "" } = context;
   if (mountLabel === "" || type !== "mqueue") return [];
-  const length = new TextEncoder().encode(mountLabel).length;
+  const length = byteLength(mountLabel);
   return [
     serving.call("fchdir", [slots.mount]),
     serving.call("setxattr", [".", "security.selinux", mountLabel, length, 0], {

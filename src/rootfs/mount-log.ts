@@ -1,13 +1,12 @@
 import { readDirectory } from "../linux/directory.ts";
 import { readSome, tryReadlink, withDescriptor } from "../linux/file.ts";
 import { pidfdGetfd } from "../linux/process.ts";
+import { fromUtf8 } from "../linux/text.ts";
 
 const CONTEXT = "anon_inode:[fscontext]";
 /** The kernel keeps at most eight messages, each shorter than this. */
 const MESSAGES = 8;
 const MESSAGE_SIZE = 4096;
-const decoder = new TextDecoder();
-
 /**
  * Why the kernel refused to make a file system: an errno says little, but each fsopen context keeps a log. Takes it from the
  * contexts that init has open after a step failed, so that it can be read only once; Documentation/filesystems/mount_api.rst.
@@ -33,7 +32,7 @@ function drain(context: number): string[] {
   const messages: string[] = [];
   try {
     for (let i = 0; i < MESSAGES; i++) {
-      const text = decoder.decode(readSome(context, MESSAGE_SIZE)).trimEnd();
+      const text = fromUtf8(readSome(context, MESSAGE_SIZE)).trimEnd();
       // "e": error, "w": warning, "i": information
       if (text.startsWith("e ") || text.startsWith("w ")) messages.push(text.slice(2));
     }

@@ -1,19 +1,19 @@
 import { BerthError } from "../errors.ts";
 import { keepOnExecute } from "../linux/file.ts";
+import { environment, inherited } from "../linux/native.ts";
 
 /** Whether berth runs as a service of systemd's that was given something for its container, see service.ts. */
 export function isService(): boolean {
-  const { NOTIFY_SOCKET, LISTEN_FDS } = process.env;
+  const { NOTIFY_SOCKET, LISTEN_FDS } = environment;
   return NOTIFY_SOCKET !== undefined || LISTEN_FDS !== undefined;
 }
 
 /**
- * Checks that the descriptors which the container is to inherit are there, and keeps them for it. Only the launcher can tell
- * (native/launch.c): Bun has marked all of them close-on-exec, and opened some of its own, before it runs us.
+ * Checks that the descriptors which the container is to inherit are there, and keeps them for it: the engine has counted them
+ * before berth opened some of its own, and marked all of them close-on-exec.
  * @throws BerthError "preserve-fds"
  */
 export function preserve(count: number): void {
-  const inherited = Number(process.env.BERTH_FDS ?? 0);
   if (count > inherited) {
     const asked = isService()
       ? `--preserve-fds and LISTEN_FDS, together ${count}`

@@ -22,7 +22,6 @@ import type { Step } from "../plan/step.ts";
 import { becomeSteps } from "../process/become.ts";
 import { makeCwdSteps } from "../process/cwd.ts";
 import { execSteps, homeSteps, lacksHome, planExecutable } from "../process/exec.ts";
-import type { CallerLimit } from "../process/limits.ts";
 import { prioritySteps } from "../process/scheduling.ts";
 import type { FilterSteps, SeccompFilter } from "../process/seccomp/load.ts";
 import { keyringSteps, personalitySteps, secludeSteps, sessionStep } from "../process/session.ts";
@@ -45,7 +44,6 @@ export interface CompileContext {
   /** How many descriptors beyond stdio the container inherits. */
   readonly preserveFds: number;
   readonly stdio: readonly Stdio[];
-  readonly callerLimit: CallerLimit | undefined;
   /** Whether berth has CAP_MKNOD, and so a container without a user namespace of its own. */
   readonly mayMakeDevices: boolean;
   /** Whether berth has CAP_SYS_PTRACE, and so reaches an init that is closed to others. */
@@ -132,7 +130,6 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
       ...(context.ownPriority === true ? prioritySteps(process, 0) : []),
       ...becomeSteps(process, executable, {
         stdio: context.stdio,
-        callerLimit: context.callerLimit,
         userNamespace,
         hostUid: mappedId(uid, spec.linux.uidMappings) ?? uid,
         filtered: filter !== undefined,

@@ -1,7 +1,6 @@
 import { CAP_MKNOD, CAP_SYS_PTRACE } from "../linux/constants.ts";
 import { isInFirstUserNamespace } from "../linux/ids.ts";
 import { hasCapability } from "../linux/process.ts";
-import { callerLimit } from "../process/limits.ts";
 import { inspectStdio } from "../process/stdio.ts";
 import type { Bundle } from "./bundle.ts";
 import type { CompileContext } from "./compile.ts";
@@ -20,7 +19,6 @@ export function compileContext(
     noNewKeyring: options.noNewKeyring,
     preserveFds: options.preserveFds,
     stdio: inspectStdio(),
-    callerLimit: callerLimit(),
     mayMakeDevices: hasCapability(CAP_MKNOD),
     mayTrace: hasCapability(CAP_SYS_PTRACE),
     inUserNamespace: !isInFirstUserNamespace(),

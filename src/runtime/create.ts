@@ -3,7 +3,7 @@ import { loadLimitsFor } from "../cgroups/limits/load.ts";
 import { loadV1 } from "../cgroups/v1/load.ts";
 import { absolute } from "../linux/directory.ts";
 import { rename, type Scope, scoped, writeAtomically } from "../linux/file.ts";
-import { syscall } from "../linux/native.ts";
+import { environment, syscall } from "../linux/native.ts";
 import { sendDescriptor } from "../linux/socket.ts";
 import { type Spawned, seal } from "../linux/spawn.ts";
 import { type Encoded, encode } from "../plan/encode.ts";
@@ -143,7 +143,7 @@ async function understandUnit({ spec }: Bundle, id: string): Promise<UnitRoom> {
 }
 
 async function understandService(bundle: Bundle, options: CreateOptions): Promise<Service> {
-  return (await import("./service.ts")).asService(bundle, options, process.env, syscall("getpid"));
+  return (await import("./service.ts")).asService(bundle, options, environment, syscall("getpid"));
 }
 
 function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Scope): Created {

@@ -1,4 +1,5 @@
 import { BerthError, messageOf } from "../errors.ts";
+import { now } from "../linux/clock.ts";
 import { sleep } from "../linux/process.ts";
 import type { Status } from "../spec/state.ts";
 import {
@@ -52,9 +53,9 @@ export async function remove(root: string, id: string, { force, warn }: DeleteOp
  * @throws BerthError when it is a create, and not forced to; or after ten seconds "container-in-use"
  */
 function acquire(directory: StateDirectory, force: boolean): boolean {
-  const end = performance.now() + PATIENCE;
+  const end = now() + PATIENCE;
   for (let wait = 1; !tryToLock(directory); wait = Math.min(2 * wait, 100)) {
-    if (force && performance.now() > end) throw inUse(directory.id);
+    if (force && now() > end) throw inUse(directory.id);
     const record = readIfSound(directory, () => {});
     // Without a record, whoever makes or removes it will not take long.
     if (!force && record !== undefined && statusOf(directory, record) === "creating") {

@@ -3,6 +3,7 @@ import { openOomWatch } from "../cgroups/stats/oom.ts";
 import { readStats } from "../cgroups/stats/read.ts";
 import type { Stats } from "../cgroups/stats/stats.ts";
 import { BerthError } from "../errors.ts";
+import { now } from "../linux/clock.ts";
 import { POLLIN } from "../linux/constants.ts";
 import { scoped } from "../linux/file.ts";
 import { openProcess, poll } from "../linux/process.ts";
@@ -31,17 +32,17 @@ export function events(root: string, id: string, interval: number, tell: (event:
     if (pidfd === undefined) return;
     scope.keep(pidfd);
     const oom = openOomWatch(placeOf(record), record.v1 ?? [], scope);
-    let next = performance.now();
+    let next = now();
     const watched = [{ fd: pidfd, events: POLLIN }, ...oom.polled];
     for (;;) {
-      const now = performance.now();
-      if (next <= now) {
+      const time = now();
+      if (next <= time) {
         tell(statsOf(record));
         // When berth was stopped, or telling took longer than that, what was missed is not made up for.
-        next = Math.max(next + interval, now);
+        next = Math.max(next + interval, time);
       }
       // Each time round, however short the interval: or the end would never be seen.
-      const [ended] = poll(watched, Math.max(Math.min(next - performance.now(), oom.again()), 0));
+      const [ended] = poll(watched, Math.max(Math.min(next - now(), oom.again()), 0));
       for (let kills = oom.takeKills(); kills > 0; kills--) tell({ type: "oom", id });
       if (ended !== 0) return;
     }

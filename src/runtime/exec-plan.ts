@@ -11,7 +11,6 @@ import { createRequests, type Descriptors, type Request } from "../plan/protocol
 import type { Step } from "../plan/step.ts";
 import { becomeSteps } from "../process/become.ts";
 import { type Executable, execSteps } from "../process/exec.ts";
-import type { CallerLimit } from "../process/limits.ts";
 import { prioritySteps } from "../process/scheduling.ts";
 import type { FilterSteps, SeccompFilter } from "../process/seccomp/load.ts";
 import { keyringSteps, personalitySteps, secludeSteps, sessionStep } from "../process/session.ts";
@@ -29,7 +28,6 @@ export interface ExecContext {
   /** The container has a session keyring of its own. */
   readonly ownKeyring: boolean;
   readonly stdio: readonly Stdio[];
-  readonly callerLimit: CallerLimit | undefined;
   readonly descriptors: Descriptors;
   /** The caller is not root, see CompileContext. */
   readonly ownPriority: boolean;
@@ -78,7 +76,6 @@ export function compileExec(
     ...(context.ownPriority ? prioritySteps(process, 0) : []),
     ...becomeSteps(process, executable, {
       stdio: context.stdio,
-      callerLimit: context.callerLimit,
       userNamespace,
       hostUid: mappedId(uid, spec.linux.uidMappings) ?? uid,
       filtered: filter !== undefined,

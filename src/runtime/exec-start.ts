@@ -19,7 +19,6 @@ import { type Encoded, encode } from "../plan/encode.ts";
 import type { Descriptors } from "../plan/protocol.ts";
 import { type Executable, HOME_SIZE, lacksHome, planExecutable } from "../process/exec.ts";
 import { homeEntry } from "../process/home.ts";
-import { callerLimit } from "../process/limits.ts";
 import type { ScoreKeeper } from "../process/own-score.ts";
 import type { SeccompFilter } from "../process/seccomp/load.ts";
 import { inspectStdio } from "../process/stdio.ts";
@@ -159,7 +158,6 @@ function compilePlan(
     namespaces: place.namespaces,
     ownKeyring: container.record.ownKeyring,
     stdio: inspectStdio(),
-    callerLimit: callerLimit(),
     descriptors: fds,
     ownPriority: score !== undefined,
     special,

@@ -5,7 +5,7 @@ import { CAPABILITIES } from "../spec/capabilities.ts";
 import { hooks } from "../spec/config.ts";
 import { choicesAt, keysOf } from "../spec/schema.ts";
 import { seccomp } from "../spec/seccomp.ts";
-import { commit, SPEC_VERSION, version } from "./version.ts";
+import { commit, quickjs, SPEC_VERSION, version } from "./version.ts";
 
 /** Annotations of config.json that change what berth does; one that ends with a dot stands for all that begin so. */
 const UNSAFE_ANNOTATIONS: readonly string[] = ["org.systemd.property."];
@@ -51,7 +51,7 @@ export function features() {
     annotations: {
       "io.github.berth.version": version,
       "io.github.berth.commit": commit(),
-      "io.github.berth.bun.version": Bun.version,
+      "io.github.berth.quickjs.version": quickjs,
     },
     potentiallyUnsafeConfigAnnotations: UNSAFE_ANNOTATIONS,
   };

@@ -1,3 +1,4 @@
+import { now } from "../linux/clock.ts";
 import { rewind, writeAll } from "../linux/file.ts";
 import {
   awaitReadable,
@@ -54,7 +55,7 @@ const MOMENT = 1000;
  */
 export function awaitProcess(process: Foreground): number {
   const { pidfd, master, notify, reap, pid } = process;
-  const deadline = performance.now() + MOMENT;
+  const deadline = now() + MOMENT;
   if (master !== undefined) {
     const later = { at: deadline, act: (settings: Uint8Array | undefined) => handOver(process, settings) };
     relayTerminal(master, pidfd, notify === undefined ? later : undefined, notify);
@@ -65,7 +66,7 @@ export function awaitProcess(process: Foreground): number {
 
 function endsBy(deadline: number, pidfd: number): boolean {
   for (;;) {
-    const left = deadline - performance.now();
+    const left = deadline - now();
     if (left <= 0) return false;
     // A signal ends the wait early.
     if (awaitReadable(pidfd, left)) return true;

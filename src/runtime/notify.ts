@@ -8,6 +8,7 @@ import { syscall } from "../linux/native.ts";
 import { pipe } from "../linux/pipe.ts";
 import { openProcess, poll } from "../linux/process.ts";
 import { datagramAt, pathThrough, sendDescriptor, tryConnect } from "../linux/socket.ts";
+import { fromUtf8, utf8 } from "../linux/text.ts";
 import type { Mount } from "../spec/config.ts";
 import type { ContainerRecord, StateDirectory } from "../state/store.ts";
 
@@ -129,13 +130,13 @@ function forwardWhile(socket: number, init: number, act: (lines: string[]) => bo
 
 /** Descriptors that come with a message are not taken, and so closed: a BARRIER of the container's is over at once. */
 function receive(socket: number): string[] {
-  return passedLines(new TextDecoder().decode(readSome(socket, 8192, "hear from the container")));
+  return passedLines(fromUtf8(readSome(socket, 8192, "hear from the container")));
 }
 
 /** A service manager that is gone, or does not read, must not end the container. */
 function send(host: number, lines: readonly string[]): undefined {
   if (lines.length === 0) return;
-  const result = tryWrite(host, new TextEncoder().encode(lines.join("\n")));
+  const result = tryWrite(host, utf8(lines.join("\n")));
   if (result < 0 && result !== -ECONNREFUSED && result !== -EAGAIN) check(result, "tell the service manager");
 }
 

@@ -1,4 +1,5 @@
 import { isBerthError } from "../errors.ts";
+import { now } from "../linux/clock.ts";
 import { POLLHUP, POLLIN, POLLOUT } from "../linux/constants.ts";
 import { EAGAIN } from "../linux/errno.ts";
 import { close, readSome, tryRead, tryWrite, writeAll } from "../linux/file.ts";
@@ -21,7 +22,7 @@ const LEAST = 50;
 
 /** What happens once, when the relay has gone on for some time and nothing is on its way. */
 export interface Later {
-  /** As performance.now() tells the time. */
+  /** As now() tells the time. */
   readonly at: number;
   /** @param settings those that the caller's terminal is to get back */
   readonly act: (settings: Uint8Array | undefined) => void;
@@ -67,7 +68,7 @@ function relay(
   let reading = true;
   let pending = later;
   for (;;) {
-    let left = pending === undefined ? undefined : pending.at - performance.now();
+    let left = pending === undefined ? undefined : pending.at - now();
     // What was typed and not taken yet could not be handed over.
     if (pending !== undefined && left !== undefined && left <= 0 && typed.length === 0) {
       pending.act(undefined);

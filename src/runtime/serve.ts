@@ -7,6 +7,7 @@ import { tryOpenTree, trySetPropagation } from "../linux/mount.ts";
 import { pidfdGetfd, waitPidfd } from "../linux/process.ts";
 import { sendDescriptor } from "../linux/socket.ts";
 import type { Spawned } from "../linux/spawn.ts";
+import { utf8 } from "../linux/text.ts";
 
 import { differingNamespaces } from "../namespaces/differing.ts";
 import { isMapped, mappedId } from "../namespaces/id-maps.ts";
@@ -127,7 +128,7 @@ function serve(
       return DONE;
     }
     case "home":
-      return new TextEncoder().encode(`${root((fd) => homeEntry(fd, request.uid, HOME_SIZE))}\0`);
+      return utf8(`${root((fd) => homeEntry(fd, request.uid, HOME_SIZE))}\0`);
     case "console": {
       const master = pidfdGetfd(child.pidfd, plan.descriptors.console);
       if (creation.console === undefined) close(master);

@@ -3,6 +3,7 @@ import { runHooks } from "../hooks/run.ts";
 import { O_DIRECTORY, O_PATH } from "../linux/constants.ts";
 import { errnoText } from "../linux/errno.ts";
 import { close, open, readSome, scoped, tryUnlink, withDescriptor, writeAll } from "../linux/file.ts";
+import { environment } from "../linux/native.ts";
 import { openProcess } from "../linux/process.ts";
 import { pathThrough, tryConnect } from "../linux/socket.ts";
 import { differingNamespaces } from "../namespaces/differing.ts";
@@ -57,7 +58,7 @@ export async function start(root: string, id: string): Promise<void> {
 
 /** What passes on to systemd what the container says, if berth is a service of its. @throws BerthError */
 export async function notifyProxy(directory: StateDirectory): Promise<NotifyProxy | undefined> {
-  const address = process.env.NOTIFY_SOCKET ?? "";
+  const address = environment.NOTIFY_SOCKET ?? "";
   if (address === "") return undefined;
   return (await import("./notify.ts")).openNotifyProxy(directory, address);
 }

@@ -1,4 +1,9 @@
+import { devDependencies } from "../../package.json";
+
 export { version } from "../../package.json";
+
+/** The version of the interpreter that berth is compiled with. */
+export const quickjs = devDependencies["@suchipi/quickjs"];
 
 /** The version of the runtime-spec that berth carries out. */
 export const SPEC_VERSION = "1.3.0";

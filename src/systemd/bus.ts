@@ -1,9 +1,11 @@
 import { BerthError } from "../errors.ts";
+import { now } from "../linux/clock.ts";
 import { POLLIN } from "../linux/constants.ts";
 import { EINTR, systemError } from "../linux/errno.ts";
 import { close, tryRead, writeAll } from "../linux/file.ts";
 import { poll } from "../linux/process.ts";
 import { tryConnect } from "../linux/socket.ts";
+import { fromUtf8 } from "../linux/text.ts";
 import type { Value } from "./marshal.ts";
 import { decodeMessage, ERROR, encodeMessage, METHOD_CALL, type Message, SIGNAL } from "./message.ts";
 
@@ -143,7 +145,7 @@ class Connection implements Bus {
     for (;;) {
       const end = this.#rest.indexOf(0x0a);
       if (end >= 0) {
-        const line = new TextDecoder().decode(this.#rest.subarray(0, end)).trimEnd();
+        const line = fromUtf8(this.#rest.subarray(0, end)).trimEnd();
         this.#rest = this.#rest.slice(end + 1);
         return line;
       }
@@ -153,10 +155,10 @@ class Connection implements Bus {
 
   /** Waits for more bytes. @returns false at the end of the connection @throws BerthError "dbus-timeout" */
   #read(): boolean {
-    const end = performance.now() + PATIENCE;
-    while ((poll([{ fd: this.#fd, events: POLLIN }], Math.max(0, end - performance.now()))[0] ?? 0) === 0) {
+    const end = now() + PATIENCE;
+    while ((poll([{ fd: this.#fd, events: POLLIN }], Math.max(0, end - now()))[0] ?? 0) === 0) {
       // A signal may have cut the wait short.
-      if (performance.now() < end) continue;
+      if (now() < end) continue;
       throw new BerthError("dbus-timeout", `no answer from "${this.socket}" within ${PATIENCE / 1000} s`);
     }
     const bytes = tryRead(this.#fd);

@@ -1,6 +1,7 @@
 import { BerthError, hasCode, isBerthError } from "../errors.ts";
 import { SIGKILL } from "../linux/constants.ts";
 import { errnoText } from "../linux/errno.ts";
+import { environment } from "../linux/native.ts";
 import { effectiveIds } from "../linux/process.ts";
 import { isDirectory } from "../linux/status.ts";
 import { hostUser } from "./account.ts";
@@ -62,7 +63,7 @@ export function connectManager(kind: ManagerKind): Manager {
 }
 
 function socketsOf(kind: ManagerKind): { socket: string; direct: boolean }[] {
-  const { DBUS_SYSTEM_BUS_ADDRESS, DBUS_SESSION_BUS_ADDRESS, XDG_RUNTIME_DIR } = process.env;
+  const { DBUS_SYSTEM_BUS_ADDRESS, DBUS_SESSION_BUS_ADDRESS, XDG_RUNTIME_DIR } = environment;
   if (kind === "system") {
     return [
       { socket: socketOf(DBUS_SYSTEM_BUS_ADDRESS) ?? "/run/dbus/system_bus_socket", direct: false },

@@ -1,3 +1,4 @@
+import { fromUtf8, utf8 } from "../linux/text.ts";
 /*
  * The values of D-Bus in bytes, little-endian; D-Bus Specification, "Type System" and "Marshaling (Wire Format)".
  */
@@ -83,14 +84,14 @@ function write(out: number[], type: string, value: Value): void {
   switch (type.charAt(0)) {
     case "s":
     case "o": {
-      const bytes = new TextEncoder().encode(String(value));
+      const bytes = utf8(String(value));
       pushLength(out, bytes.length);
       out.push(...bytes, 0);
       return;
     }
     case "g": {
       const text = String(value);
-      out.push(text.length, ...new TextEncoder().encode(text), 0);
+      out.push(text.length, ...utf8(text), 0);
       return;
     }
     case "v": {
@@ -211,7 +212,7 @@ function readText(reader: Reader, length: number): string {
   const { view, at } = reader;
   // A NUL follows that does not count.
   reader.at = at + length + 1;
-  return new TextDecoder().decode(new Uint8Array(view.buffer, view.byteOffset + at, length));
+  return fromUtf8(new Uint8Array(view.buffer, view.byteOffset + at, length));
 }
 
 /** The next offset that values aligned to so many bytes can have. */

@@ -1,4 +1,5 @@
 import { BerthError } from "../errors.ts";
+import { utf8 } from "../linux/text.ts";
 
 /** Which systemd: the system's, or that of the user who calls. */
 export type ManagerKind = "system" | "user";
@@ -82,7 +83,7 @@ export function sliceParts(slice: string): string[] | undefined {
 /** Replaces what a unit's name cannot have by "\x2b" and the like; man 5 systemd.unit, "String Escaping". */
 function escapeUnit(name: string): string {
   let escaped = "";
-  for (const byte of new TextEncoder().encode(name)) {
+  for (const byte of utf8(name)) {
     const character = String.fromCharCode(byte);
     escaped += /[A-Za-z0-9:_.\\-]/.test(character) ? character : `\\x${byte.toString(16).padStart(2, "0")}`;
   }

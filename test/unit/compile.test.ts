@@ -28,7 +28,6 @@ const CONTEXT: CompileContext = {
   noNewKeyring: false,
   preserveFds: 0,
   stdio: [0, 1, 2].map((fd) => ({ null: fd === 0, uid: 0 })),
-  callerLimit: { soft: 1024, hard: 2 ** 20 },
   mayMakeDevices: true,
   mayTrace: true,
   cgroup: { mount: "/sys/fs/cgroup", path: "/c1" },

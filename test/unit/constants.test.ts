@@ -172,7 +172,7 @@ describe("the kernel's headers agree with", () => {
       "RLIMIT_STACK",
     ] as const satisfies readonly Rlimit["type"][];
     const limitFacts = limits.map((type) => {
-      const [step] = calls(ownLimitSteps([{ type, soft: 1, hard: 1 }], createRequests(3), undefined));
+      const [step] = calls(ownLimitSteps([{ type, soft: 1, hard: 1 }], createRequests(3)));
       return [type, Number(step?.args[1])] as const;
     });
     const policies = [

@@ -31,7 +31,6 @@ const CONTEXT: ExecContext = {
   ownKeyring: true,
   ownPriority: false,
   stdio: [0, 1, 2].map(() => ({ null: false, uid: 0 })),
-  callerLimit: undefined,
   descriptors: fds,
 };
 const PROCESS: Process = { cwd: "/srv", args: ["/bin/sh", "-c"], env: ["A=1"] };

@@ -226,7 +226,6 @@ test("every argument of every call in a container's Plan has a name", () => {
       noNewKeyring: false,
       preserveFds: 0,
       stdio: [0, 1, 2].map(() => ({ null: true, uid: 0 })),
-      callerLimit: { soft: 1024, hard: 4096 },
       mayMakeDevices: true,
       mayTrace: true,
       cgroup,

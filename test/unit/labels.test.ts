@@ -73,7 +73,6 @@ describe("process.apparmorProfile and process.selinuxLabel", () => {
           noNewKeyring,
           preserveFds: 0,
           stdio: [],
-          callerLimit: undefined,
           mayMakeDevices: true,
           mayTrace: true,
           cgroup: null,

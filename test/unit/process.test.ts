@@ -205,7 +205,7 @@ describe("limits", () => {
   test("init sets its own, and asks the runtime for all when it may not raise one", () => {
     const requests = createRequests(fds.sync);
     const limits = [limit("RLIMIT_NOFILE", 10, 20), limit("RLIMIT_CORE", 0, 0)];
-    const steps = ownLimitSteps(limits, requests, { soft: 1, hard: 2 });
+    const steps = ownLimitSteps(limits, requests);
     expect(callNames(steps)).toEqual(["prlimit64", "prlimit64", "write", "read"]);
     const [first, second] = calls(steps);
     expect([first?.args[0], first?.args[1], first?.args[3]]).toEqual([0, 7, 0]);
@@ -221,14 +221,6 @@ describe("limits", () => {
     expect(steps.map(({ args }) => args[0])).toEqual([pid]);
     expect(tolerated(steps[0] as Call)).toEqual({});
     expect(steps[0]?.hints?.[EPERM]).toContain("CAP_SYS_RESOURCE");
-  });
-
-  test("the caller's limit of open files is restored, unless config.json has one", () => {
-    const restored = calls(ownLimitSteps([], createRequests(3), { soft: 1024, hard: 2 ** 20 }));
-    expect(restored.map((step) => [step.args[1], ...pair(step)])).toEqual([[7, 1024n, 2n ** 20n]]);
-    expect(ownLimitSteps([], createRequests(3), undefined)).toEqual([]);
-    const both = calls(ownLimitSteps([limit("RLIMIT_CORE", 0, 0)], createRequests(3), { soft: 1, hard: 2 }));
-    expect(both.filter(({ call }) => call === "prlimit64").map(({ args }) => args[1])).toEqual([7, 4]);
   });
 });
 

@@ -1,8 +1,10 @@
+import { now } from "../../linux/clock.ts";
 import { O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY, POLLIN, POLLPRI } from "../../linux/constants.ts";
 import { check } from "../../linux/errno.ts";
 import { open, readAt, type Scope, tryOpen, tryRead, tryWrite } from "../../linux/file.ts";
 import { syscall } from "../../linux/native.ts";
 import type { Polled } from "../../linux/process.ts";
+import { fromUtf8, utf8 } from "../../linux/text.ts";
 import { isGone } from "../members.ts";
 import { type CgroupPlace, directoryOf } from "../path.ts";
 import type { V1Place } from "../v1/place.ts";
@@ -46,25 +48,25 @@ function watchV1(place: CgroupPlace, scope: Scope): OomWatch {
   scope.keep(control);
   const register = scope.keep(open(`${directory}/cgroup.event_control`, O_WRONLY));
   const event = scope.keep(check(syscall("eventfd2", 0, O_CLOEXEC | O_NONBLOCK), "make an event counter"));
-  tryWrite(register, new TextEncoder().encode(`${event} ${control}`));
+  tryWrite(register, utf8(`${event} ${control}`));
   const kills = since(() => killsIn(control));
   let lookUntil = 0;
   return {
     polled: [{ fd: event, events: POLLIN }],
     takeKills() {
-      if (typeof tryRead(event) !== "number") lookUntil = performance.now() + PATIENCE;
+      if (typeof tryRead(event) !== "number") lookUntil = now() + PATIENCE;
       const grown = kills();
       if (grown > 0) lookUntil = 0;
       return grown;
     },
-    again: () => (performance.now() < lookUntil ? INTERVAL : Number.POSITIVE_INFINITY),
+    again: () => (now() < lookUntil ? INTERVAL : Number.POSITIVE_INFINITY),
   };
 }
 
 /** 0 when the cgroup is gone: its container has ended. */
 function killsIn(fd: number): number {
   try {
-    return Number(/^oom_kill (\d+)$/m.exec(new TextDecoder().decode(readAt(fd, 0, 4096)))?.[1] ?? 0);
+    return Number(/^oom_kill (\d+)$/m.exec(fromUtf8(readAt(fd, 0, 4096)))?.[1] ?? 0);
   } catch (error) {
     if (isGone(error)) return 0;
     throw error;

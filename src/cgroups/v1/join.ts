@@ -1,6 +1,7 @@
 import { O_WRONLY } from "../../linux/constants.ts";
 import { systemError } from "../../linux/errno.ts";
 import { close, tryOpen, tryWrite } from "../../linux/file.ts";
+import { utf8 } from "../../linux/text.ts";
 import { directoryOf } from "../path.ts";
 import type { V1Place } from "./place.ts";
 
@@ -10,7 +11,7 @@ export function joinV1(places: readonly V1Place[], pid: number): void {
     const file = `${directoryOf(place)}/cgroup.procs`;
     const fd = tryOpen(file, O_WRONLY);
     if (fd < 0) throw systemError(-fd, `open "${file}"`);
-    const result = tryWrite(fd, new TextEncoder().encode(String(pid)));
+    const result = tryWrite(fd, utf8(String(pid)));
     close(fd);
     if (result < 0) throw systemError(-result, `write the process to "${file}"`);
   }

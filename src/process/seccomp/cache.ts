@@ -10,8 +10,10 @@ import {
 } from "../../linux/constants.ts";
 import { readDirectory, tryMkdir } from "../../linux/directory.ts";
 import { open, readAll, rename, tryOpen, tryUnlink, withDescriptor, writeAll } from "../../linux/file.ts";
+import { sha256, syscall } from "../../linux/native.ts";
 import { effectiveIds } from "../../linux/process.ts";
 import { fstat } from "../../linux/status.ts";
+import { fromUtf8, utf8, writeUtf8 } from "../../linux/text.ts";
 import type { Compiled } from "./compile-filter.ts";
 
 /*
@@ -35,9 +37,7 @@ const FILE_MODE = 0o600;
 
 /** The name of what is compiled from these. */
 export function cacheKey(parts: readonly string[]): string {
-  const hasher = new Bun.CryptoHasher("sha256");
-  for (const part of parts) hasher.update(`${part.length}:${part}`);
-  return hasher.digest("hex");
+  return hex(sha256(utf8(parts.map((part) => `${part.length}:${part}`).join(""))));
 }
 
 /** A filter that was kept, or undefined when there is none that can be trusted. */
@@ -65,7 +65,7 @@ export function writeCached(root: string, key: string, compiled: Compiled): void
     // Begun afresh: what is in use is soon there again, and nobody need keep a record of use.
     if (kept.length >= MAX_FILES) for (const { name } of kept) tryUnlink(name, directory);
     // A name of its own: several creations may write the same filter at the same time.
-    const temporary = `${key}.${process.pid}`;
+    const temporary = `${key}.${syscall("getpid")}`;
     tryUnlink(temporary, directory);
     const fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, FILE_MODE, directory);
     try {
@@ -90,7 +90,7 @@ function openDirectory(root: string): number | undefined {
 
 /** The content of a file. */
 export function pack(key: string, { program, notifies, unknown }: Compiled): Uint8Array {
-  const description = new TextEncoder().encode(JSON.stringify({ notifies, unknown }));
+  const description = utf8(JSON.stringify({ notifies, unknown }));
   const bytes = new Uint8Array(DIGEST_SIZE + 4 + description.length + program.length);
   new DataView(bytes.buffer).setUint32(DIGEST_SIZE, description.length, true);
   bytes.set(description, DIGEST_SIZE + 4);
@@ -106,12 +106,22 @@ export function unpack(key: string, bytes: Uint8Array): Compiled | undefined {
   for (let i = 0; i < DIGEST_SIZE; i++) if (bytes[i] !== expected[i]) return undefined;
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(DIGEST_SIZE, true);
   const start = DIGEST_SIZE + 4;
-  const description = new TextDecoder().decode(bytes.subarray(start, start + length));
+  const description = fromUtf8(bytes.subarray(start, start + length));
   // Written by berth, as the digest says.
   const { notifies, unknown } = JSON.parse(description) as Omit<Compiled, "program">;
   return { notifies, unknown, program: bytes.slice(start + length) };
 }
 
 function digest(key: string, bytes: Uint8Array): Uint8Array {
-  return new Bun.CryptoHasher("sha256").update(key).update(bytes.subarray(DIGEST_SIZE)).digest();
+  const content = bytes.subarray(DIGEST_SIZE);
+  const whole = new Uint8Array(key.length + content.length);
+  writeUtf8(key, whole);
+  whole.set(content, key.length);
+  return sha256(whole);
+}
+
+function hex(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
+  return text;
 }

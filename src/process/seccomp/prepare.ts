@@ -9,6 +9,7 @@ import {
   SECCOMP_FILTER_FLAG_TSYNC_ESRCH,
   SECCOMP_SET_MODE_FILTER,
 } from "../../linux/constants.ts";
+import { machine } from "../../linux/engine.ts";
 import { EFAULT } from "../../linux/errno.ts";
 import { syscall } from "../../linux/native.ts";
 import { hasCapability } from "../../linux/process.ts";
@@ -34,7 +35,7 @@ export function prepareFilter(
 ): SeccompFilter {
   const seccomp = spec.linux.seccomp ?? {};
   const library = openLibseccomp();
-  const key = cacheKey([version, library.version, process.arch, contentOf(seccomp, text)]);
+  const key = cacheKey([version, library.version, machine, contentOf(seccomp, text)]);
   const cached = root === undefined ? undefined : readCached(root, key);
   const compiled = cached ?? compileFilter(readProfile(seccomp, text), library);
   const { program, notifies, unknown } = compiled;
