@@ -50,3 +50,6 @@ globalThis.native = {
   inherited: 0,
   machine: process.arch === "arm64" ? "aarch64" : "x86_64",
 };
+
+/** A command line for Bun that runs what follows it, with the engine. */
+export const bunCommand = [process.execPath, "--preload", import.meta.filename];

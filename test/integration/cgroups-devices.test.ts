@@ -15,6 +15,7 @@ import { syscall } from "../../src/linux/native.ts";
 import { perform } from "../../src/plan/perform.ts";
 import type { Spec } from "../../src/spec/config.ts";
 import type { DeviceRule } from "../../src/spec/resources.ts";
+import { bunCommand } from "../engine.ts";
 
 const place = { mount: cgroup2Mount(), path: `/berth-test-devices-${process.pid}` };
 const nodes = mkdtempSync(join(tmpdir(), "berth-test-"));
@@ -215,7 +216,7 @@ describe("prepareCgroup", () => {
       catch ({ code, message, hint }) { console.log(JSON.stringify({ code, message, hint })); }
     `;
     const drop = ["setpriv", "--bounding-set", "-sys_admin,-bpf"];
-    const { stdout } = Bun.spawnSync([...drop, process.execPath, "-e", script]);
+    const { stdout } = Bun.spawnSync([...drop, ...bunCommand, "-e", script]);
     expect(JSON.parse(stdout.toString())).toEqual({
       code: "EPERM",
       message:

@@ -13,6 +13,7 @@ import { close, open } from "../../src/linux/file.ts";
 import { scratch } from "../../src/linux/memory.ts";
 import { syscall } from "../../src/linux/native.ts";
 import { perform } from "../../src/plan/perform.ts";
+import { bunCommand } from "../engine.ts";
 
 const mount = cgroup2Mount();
 const top: CgroupPlace = { mount, path: `/berth-test-cgroups-${process.pid}` };
@@ -155,9 +156,9 @@ describe("create", () => {
     mkdirSync(directory(at("a/b")), { recursive: true });
     const script = `
       mount -t tmpfs tmpfs "${directory(at("a"))}"
-      exec "$0" -e 'await import("${import.meta.dirname}/../../src/cgroups/create.ts").then((m) => m.createCgroup({ mount: "${mount}", path: "${at("a/b").path}" }))'
+      exec "$@" -e 'await import("${import.meta.dirname}/../../src/cgroups/create.ts").then((m) => m.createCgroup({ mount: "${mount}", path: "${at("a/b").path}" }))'
     `;
-    const { stderr, exitCode } = Bun.spawnSync(["unshare", "-m", "sh", "-ec", script, process.execPath]);
+    const { stderr, exitCode } = Bun.spawnSync(["unshare", "-m", "sh", "-ec", script, "sh", ...bunCommand]);
     expect(stderr.toString()).toContain(`open cgroup "${at("a/b").path}": invalid cross-device link`);
     expect(exitCode).not.toBe(0);
   });

@@ -45,6 +45,7 @@ import {
   stateOf,
   succeed,
 } from "../container.ts";
+import { bunCommand } from "../engine.ts";
 import { hostMounts, mountAt, parseMountinfo } from "../mountinfo.ts";
 
 type Patch = (config: Config) => void;
@@ -322,7 +323,7 @@ function startSwapping(one: string, other: string): ReturnType<typeof Bun.spawn>
     const RENAME_EXCHANGE = 2;
     console.log("swapping");
     for (;;) check(syscall("renameat2", -100, one, -100, other, RENAME_EXCHANGE), "exchange");`;
-  return Bun.spawn([process.execPath, "-e", code], { stdio: ["ignore", "pipe", "inherit"] });
+  return Bun.spawn([...bunCommand, "-e", code], { stdio: ["ignore", "pipe", "inherit"] });
 }
 
 /** A volume in which "way" is by turns a directory, and a symlink to a directory of the host's. */

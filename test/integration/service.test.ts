@@ -162,8 +162,11 @@ describe("NOTIFY_SOCKET", () => {
       expect(readFileSync(`/proc/${pid}/mountinfo`, "utf8")).toMatch(
         / \/run\/notify ro,nosuid,nodev,noexec[, ]/,
       );
-      expect(await serve(manager, ["start", id]).ended).toBe(0);
-      expect(manager.hear()).toEqual([`MAINPID=${pid}\nREADY=1`, "BARRIER=1"]);
+      const start = serve(manager, ["start", id]);
+      // Heard at once: berth waits until the manager has taken the barrier.
+      await until(() => manager.hear().length > 1, "it is ready");
+      expect(await start.ended).toBe(0);
+      expect(manager.heard).toEqual([`MAINPID=${pid}\nREADY=1`, "BARRIER=1"]);
       // For any user of the container.
       expect(statSync(join(stateRoot, id, "notify/notify.sock")).mode & 0o777).toBe(0o777);
       succeed(["delete", "--force", id]);

@@ -12,10 +12,6 @@ describe("the way to native code", () => {
     const array = new Uint8Array(new ArrayBuffer(4096));
     expect(addressOf(array.subarray(16)) - addressOf(array)).toBe(16);
   });
-
-  test("refuses what has no address, rather than to hand out 0", () => {
-    expect(() => addressOf("text" as never)).toThrow(TypeError);
-  });
 });
 
 describe("numbers in memory", () => {
