@@ -1,6 +1,6 @@
 import { BerthError } from "../errors.ts";
 import { syscallNumber } from "../linux/numbers.ts";
-import { utf8, writeUtf8 } from "../linux/text.ts";
+import { byteLength, utf8, writeUtf8 } from "../linux/text.ts";
 import type { Branch, Bytes, Call, Fail, Label, Slot, Step, Struct, Value } from "./step.ts";
 
 /*
@@ -8,8 +8,8 @@ import type { Branch, Bytes, Call, Fail, Label, Slot, Step, Struct, Value } from
  *
  *   header, steps, data (first the slots, then structs and bytes), text, relocations
  *
- * This runs at every start, interpreted: it collects 32-bit words in plain arrays and strings in one string, which is several
- * times faster than to write into a buffer piece by piece.
+ * This runs at every start, interpreted: it collects 32-bit words in plain arrays and strings in one string, which is faster
+ * than to write into a buffer piece by piece.
  */
 const MAGIC = 0x74726562;
 const HEADER = 40;
@@ -24,7 +24,7 @@ const TEXT = 3;
 const MAX_TOLERATED = 4;
 /** The number of a step has 16 bits. */
 const MAX_STEPS = 0xffff;
-/** Enough for the slots of most Plans, in bytes; a Plan that needs more is encoded once more with more. */
+/** Enough for the slots of most Plans, in bytes; a Plan that needs more is encoded once more. */
 const SLOTS = 16384;
 /** Marks a relocation as one into the text; places in the data are even to 8. */
 const INTO_TEXT = 1;
@@ -62,11 +62,21 @@ export function encode(plan: readonly Step[], report = -1, notice?: Slot): Encod
       },
     );
   }
-  for (let slotSpace = SLOTS; ; slotSpace *= 4) {
-    const data = newData(slotSpace);
+  let slotSpace = SLOTS;
+  let ascii = true;
+  for (;;) {
+    const data = newData(slotSpace, ascii);
     const code: number[] = [];
     for (let i = 0; i < steps.length; i++) encodeStep(code, steps[i] as RunStep, i, data, targets);
-    if (data.slotsUsed > slotSpace) continue;
+    if (data.slotsUsed > slotSpace) {
+      slotSpace *= 4;
+      continue;
+    }
+    // Few Plans have any other text than ASCII: to look at all of it at once is cheaper than at each string.
+    if (ascii && byteLength(data.text) !== data.text.length) {
+      ascii = false;
+      continue;
+    }
     const dataAt = HEADER + STEP * steps.length;
     return {
       bytes: assemble(
@@ -94,20 +104,21 @@ interface Data {
   readonly words: number[];
   /** All strings, each with its NUL, one code unit a byte. */
   text: string;
-  ascii: boolean;
+  /** Strings are taken for their own bytes. */
+  readonly ascii: boolean;
   readonly relocations: number[];
   readonly places: Map<Slot | Struct | Bytes, number>;
   readonly textPlaces: Map<string, number>;
 }
 
-function newData(slotSpace: number): Data {
+function newData(slotSpace: number, ascii: boolean): Data {
   return {
     slotSpace,
+    ascii,
     // Offset 0 means "nowhere" in a step, so no slot lies there.
     slotsUsed: 8,
     words: [],
     text: "",
-    ascii: true,
     relocations: [],
     places: new Map(),
     textPlaces: new Map(),
@@ -119,13 +130,12 @@ function textPlace(data: Data, value: string): number {
   if (place !== undefined) return place;
   place = data.text.length;
   data.textPlaces.set(value, place);
-  data.text += `${NOT_ASCII.test(value) ? asBytes(data, value) : value}\0`;
+  data.text += `${data.ascii ? value : asBytes(value)}\0`;
   return place;
 }
 
 /** The UTF-8 bytes of a string as code units. */
-function asBytes(data: Data, value: string): string {
-  data.ascii = false;
+function asBytes(value: string): string {
   return String.fromCharCode(...utf8(value));
 }
 
@@ -188,9 +198,6 @@ function addStruct(data: Data, { size, fields }: Struct): number {
   }
   return place;
 }
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the whole of ASCII
-const NOT_ASCII = /[^\x01-\x7f]/;
 
 /** The lower and upper half of a 64-bit number, in two's complement. */
 function low(value: number): number {

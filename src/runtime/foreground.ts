@@ -15,10 +15,10 @@ import { relayTerminal } from "./relay.ts";
 
 /**
  * The signals that a berth in the foreground does not pass on: those that concern berth itself (SIGCHLD; SIGURG and SIGWINCH, which
- * are ignored by default), the unblockable, the faults of its own, SIGPWR, by which Bun's collector stops threads, and the
- * two that libc keeps for itself.
+ * are ignored by default), the unblockable, the faults of its own, and the two that libc keeps for
+ * itself.
  */
-const NOT_FORWARDED: readonly number[] = [4, 5, 6, 7, 8, 9, 11, 17, 19, 23, 28, 30, 31, 32, 33];
+const NOT_FORWARDED: readonly number[] = [4, 5, 6, 7, 8, 9, 11, 17, 19, 23, 28, 31, 32, 33];
 
 function forwardedSignals(): number[] {
   const signals: number[] = [];

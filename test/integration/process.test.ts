@@ -307,11 +307,11 @@ describe("process.rlimits", () => {
       config.mounts.push({ destination: "/tmp", type: "tmpfs", source: "tmpfs" });
       config.process.rlimits = [{ type: "RLIMIT_FSIZE", soft: 1000, hard: 1000 }];
     });
-    // SIGXFSZ ends it, which Bun ignores and a container must not inherit ignored.
+    // SIGXFSZ ends it, which berth ignores and a container must not inherit ignored.
     expect(status).toBe(128 + 25);
   });
 
-  test("leave open files at the caller's own limit, although Bun raises that", () => {
+  test("leave open files at the caller's own limit", () => {
     const bundle = makeBundle((config) => {
       config.process.args = ["/bin/cat", "/proc/self/limits"];
       config.process.rlimits = [];

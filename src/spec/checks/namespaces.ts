@@ -1,3 +1,4 @@
+import { byteLength } from "../../linux/text.ts";
 import type { Spec } from "../config.ts";
 import type { IdMapping } from "../linux.ts";
 import { hasNewNamespace, namespaceOf } from "../namespaces.ts";
@@ -81,20 +82,8 @@ export function checkNames(spec: Spec, report: Report): void {
     if (namespaceOf(spec, "uts") === undefined) {
       report(key, name, "only with a uts namespace in linux.namespaces");
     }
-    if (utf8Length(name) > 64) report(key, name, "at most 64 bytes");
+    if (byteLength(name) > 64) report(key, name, "at most 64 bytes");
   }
-}
-
-/** Counted here: the mere mention of Buffer or TextEncoder makes Bun set them up, for 0.1 ms. */
-function utf8Length(text: string): number {
-  let bytes = 0;
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    const isSurrogate = unit >= 0xd800 && unit < 0xe000;
-    // The four bytes of what is beyond 16 bits are two for each half.
-    bytes += unit < 0x80 ? 1 : unit < 0x800 || isSurrogate ? 2 : 3;
-  }
-  return bytes;
 }
 
 /** A sysctl outside of the container's own namespaces would be the host's. */
