@@ -1,5 +1,6 @@
 /*
- * A Plan and the loop that runs it: a flat program of system calls with forward jumps only. It knows no policy. The
+ * A Plan and the loop that runs it: a flat program of system calls with forward jumps only, but that a call may be made
+ * again a few times, so that every Plan ends. It knows no policy. The
  * executor (init.c) runs one in the container, the runtime runs its own part through spawn.c.
  */
 #ifndef RUN_H
@@ -11,6 +12,7 @@ enum { CALL = 1, WHEN = 2, UNLESS = 3, FAIL = 4 };
 enum { CONSTANT = 0, ADDRESS = 1, LOAD = 2, TEXT = 3 };
 enum { INTO_TEXT = 1 };
 enum { MAGIC = 0x74726562 /* "bert" */ };
+enum { TRIES = 16 /* of a call with an errno that leads back to it */ };
 
 struct header {
 	uint32_t magic;
@@ -35,7 +37,7 @@ struct step {
 	uint64_t arg[6];     /* WHEN, UNLESS: data offset, mask, value */
 	struct {
 		uint16_t error;  /* an errno that is no failure here; 0: no more of them */
-		uint16_t to;     /* the step to go on with then */
+		uint16_t to;     /* the step to go on with then; the step itself: once more */
 	} on[4];
 };
 
@@ -60,6 +62,7 @@ static inline struct failure run(const struct header *plan)
 	const struct step *steps = (const struct step *)(plan + 1);
 	char *data = (char *)plan + plan->data;
 	struct failure failure = { 0, 0 };
+	int tries = 0;
 
 	while (failure.step < plan->steps) {
 		const struct step *s = &steps[failure.step];
@@ -87,7 +90,8 @@ static inline struct failure run(const struct header *plan)
 				for (int n = 0; n < 4 && s->on[n].error; n++) {
 					if (s->on[n].error == failure.error) {
 						next = s->on[n].to;
-						failure.error = 0;
+						if (next != failure.step || ++tries < TRIES)
+							failure.error = 0;
 						break;
 					}
 				}
@@ -101,8 +105,10 @@ static inline struct failure run(const struct header *plan)
 		default:
 			failure.error = s->error;
 		}
-		if (failure.error || next <= failure.step)
+		if (failure.error || next < failure.step || (next == failure.step && s->op != CALL))
 			return failure;
+		if (next != failure.step)
+			tries = 0;
 		failure.step = next;
 	}
 	return failure;

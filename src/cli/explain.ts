@@ -1,5 +1,5 @@
 import { absolute } from "../linux/directory.ts";
-import { type ExplainedGroup, type ExplainedStep, NEXT } from "../plan/explain.ts";
+import { AGAIN, type ExplainedGroup, type ExplainedStep, NEXT } from "../plan/explain.ts";
 import { explain } from "../runtime/explain.ts";
 import { defineCommand } from "./command.ts";
 import { CREATION_OPTIONS } from "./creation.ts";
@@ -60,7 +60,8 @@ function stepLines(step: ExplainedStep): string[] {
       const parameters = Object.entries(step.arguments).map(([name, value]) => `${name}: ${value}`);
       const result = step.result === undefined ? "" : `<${step.result}> = `;
       const tolerated = Object.entries(step.tolerates ?? {}).map(
-        ([errno, to]) => `  ${errno}: ${to === NEXT ? "go on" : goTo(to)}`,
+        ([errno, to]) =>
+          `  ${errno}: ${to === NEXT ? "go on" : to === AGAIN ? "again, a few times" : goTo(to)}`,
       );
       return [`${result}${step.call}(${parameters.join(", ")})`, ...tolerated];
     }

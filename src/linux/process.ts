@@ -1,5 +1,5 @@
 import { hasCode } from "../errors.ts";
-import { LINUX_CAPABILITY_VERSION_3, P_PIDFD, POLLIN, WEXITED } from "./constants.ts";
+import { LINUX_CAPABILITY_VERSION_3, P_PIDFD, POLLIN, PR_CAPBSET_READ, WEXITED } from "./constants.ts";
 import { check, EINTR, EINVAL, ESRCH, systemError } from "./errno.ts";
 import { close, readTextIfThere } from "./file.ts";
 import { at, scratch } from "./memory.ts";
@@ -191,6 +191,21 @@ export function signalMask(signals: readonly number[]): { low: number; high: num
 export function exit(status: number): never {
   syscall("exit_group", status);
   throw new Error("exit_group returned");
+}
+
+/** CAP_CHECKPOINT_RESTORE, the last one of the oldest kernel that berth runs on. */
+const OLD_LAST = 40;
+/** Capability sets are of 64 bits. */
+const HIGHEST = 63;
+
+/** The highest capability that this kernel knows, or all that there can be if it does not tell; man 2 prctl, PR_CAPBSET_READ. */
+export function lastCapability(): number {
+  for (let number = OLD_LAST; number < HIGHEST; number++) {
+    const result = syscall("prctl", PR_CAPBSET_READ, number + 1, 0, 0, 0);
+    if (result === -EINVAL) return number;
+    if (result < 0) break;
+  }
+  return HIGHEST;
 }
 
 /** The effective user and group. */

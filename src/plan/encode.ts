@@ -286,11 +286,11 @@ function encodeCall(
   if (on === undefined) return;
   let word = at + 16;
   for (const errno in on) {
-    const to = on[errno] as Label | "next";
+    const to = on[errno] as Label | "next" | "again";
     if (word === at + 16 + MAX_TOLERATED) {
       throw new Error(`Plan step ${index} tolerates more than ${MAX_TOLERATED} errnos`);
     }
-    const target = to === "next" ? index + 1 : targetOf(to, index, targets);
+    const target = to === "next" ? index + 1 : to === "again" ? index : targetOf(to, index, targets);
     code[word++] = (Number(errno) | (target << 16)) >>> 0;
   }
 }

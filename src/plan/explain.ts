@@ -49,6 +49,8 @@ const ALL64 = -1;
 
 /** What a tolerated errno leads to when it leads nowhere else. */
 export const NEXT = "next step";
+/** How it says that it makes the same call again. */
+export const AGAIN = "the same again";
 
 /**
  * Puts a Plan into words.
@@ -122,7 +124,7 @@ function describeCall(step: Call, names: ReadonlyMap<number, string>): Described
           tolerates: Object.fromEntries(
             Object.entries(on).map(([errno, to]) => [
               errnoName(Number(errno)),
-              to === "next" ? NEXT : to.name,
+              to === "next" ? NEXT : to === "again" ? AGAIN : to.name,
             ]),
           ),
         }),

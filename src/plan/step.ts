@@ -2,7 +2,8 @@ import type { SyscallName } from "../linux/numbers.ts";
 
 /*
  * The Plan: a flat program of system calls, as data. The container's first process runs one part of it (native/init.c),
- * the runtime runs the other by itself (plan/perform.ts). Jumps only go forward, so a Plan always ends.
+ * the runtime runs the other by itself (plan/perform.ts). Jumps only go forward, and a call is only made again a few times, so
+ * that a Plan always ends.
  */
 
 /** Eight or more bytes of the Plan's data that a step fills and a later one reads. */
@@ -78,8 +79,11 @@ export type Phase =
   | "identity"
   | "start";
 
-/** Errnos that are no failure for a step, and where to go on then: "next" is the step after it. */
-export type Tolerated = Readonly<Record<number, Label | "next">>;
+/**
+ * Errnos that are no failure for a step, and where to go on then. "next" is the step after it; "again" the step itself, a few times
+ * (native/run.h, TRIES), after which the errno is a failure.
+ */
+export type Tolerated = Readonly<Record<number, Label | "next" | "again">>;
 
 /** One system call. */
 export interface Call extends Purpose {

@@ -4,19 +4,15 @@ import type { Step } from "../plan/step.ts";
 import type { Process } from "../spec/process.ts";
 import { cwdSteps } from "./cwd.ts";
 import { type Executable, findSteps } from "./exec.ts";
-import { identitySteps } from "./identity.ts";
+import { type IdentityContext, identitySteps } from "./identity.ts";
 import { ownLimitSteps } from "./limits.ts";
 import { ownerSteps, type Stdio } from "./stdio.ts";
 
 /** What these steps depend on beside `process`. */
-export interface BecomeContext {
+export interface BecomeContext extends IdentityContext {
   readonly stdio: readonly Stdio[];
-  /** The process is in another user namespace than berth. */
-  readonly userNamespace: boolean;
   /** What its user id is on the host. */
   readonly hostUid: number;
-  /** A seccomp filter is loaded before execve. */
-  readonly filtered: boolean;
   readonly requests: Requests;
 }
 
@@ -31,7 +27,7 @@ export function becomeSteps(process: Process, executable: Executable, context: B
     ...ownLimitSteps(process.rlimits ?? [], context.requests),
     ...cwd.beforeUser,
     ...ownerSteps(context.stdio, uid, context.hostUid, process.terminal === true),
-    ...identitySteps(process, context.userNamespace, cwd.afterUser, context.filtered),
+    ...identitySteps(process, context, cwd.afterUser),
     serving("identity", "process.user.umask").call("umask", [process.user?.umask ?? 0o022]),
     ...findSteps(executable),
   ];

@@ -14,8 +14,18 @@ import type { Step } from "../plan/step.ts";
 import { CAPABILITIES } from "../spec/capabilities.ts";
 import type { Capabilities, Process, User } from "../spec/process.ts";
 
-/** The kernel knows at most this many capabilities: capset takes two words of 32. */
-const MAX_CAPABILITIES = 64;
+/** What these steps depend on beside `process`. */
+export interface IdentityContext {
+  /** The process is in another user namespace than berth. */
+  readonly userNamespace: boolean;
+  /**
+   * A seccomp filter is loaded before execve. Without no_new_privs that takes CAP_SYS_ADMIN, which then stays effective and
+   * permitted until execve: that one computes both anew, from the bounding, inheritable and ambient sets.
+   */
+  readonly filtered: boolean;
+  /** The highest capability that the kernel knows. */
+  readonly lastCapability: number;
+}
 
 /** The capabilities that the process is to have, and berth has not. */
 export function lackingCapabilities({ capabilities = {} }: Process): string[] {
@@ -48,20 +58,17 @@ export function capabilityMask(names: readonly string[] = []): { low: number; hi
  * Steps by which init becomes the user of `process.user` with exactly `process.capabilities`; man 7 capabilities.
  * The bounding set is cut while CAP_SETPCAP is still there, and capabilities are kept over the change of user.
  * @param between steps that come after the change of user and before capabilities are cut
- * @param filtered a seccomp filter is loaded before execve. Without no_new_privs that takes CAP_SYS_ADMIN, which then stays
- *   effective and permitted until execve: that one computes both anew, from the bounding, inheritable and ambient sets
  */
 export function identitySteps(
   process: Process,
-  userNamespace: boolean,
+  { userNamespace, filtered, lastCapability }: IdentityContext,
   between: readonly Step[],
-  filtered = false,
 ): Step[] {
   const capabilities = process.capabilities ?? {};
   const keepsAdmin = filtered && process.noNewPrivileges !== true;
   const user = process.user ?? {};
   return [
-    ...boundingSteps(capabilities),
+    ...boundingSteps(capabilities, lastCapability),
     ...userSteps(user, userNamespace),
     ...between,
     ...capabilitySteps(capabilities, keepsAdmin),
@@ -71,16 +78,15 @@ export function identitySteps(
   ];
 }
 
-function boundingSteps({ bounding }: Capabilities): Step[] {
+function boundingSteps({ bounding }: Capabilities, last: number): Step[] {
   const { call } = serving("identity", "process.capabilities.bounding");
   const { low, high } = capabilityMask(bounding);
   const kept = (n: number) => ((n < 32 ? low >>> n : high >>> (n - 32)) & 1) === 1;
   const steps: Step[] = [];
   const beyondLast = label("no more capabilities");
-  for (let n = 0; n < MAX_CAPABILITIES; n++) {
-    if (kept(n)) continue;
-    // EINVAL: beyond the last one that this kernel knows, which may be more than berth has names for.
-    steps.push(call("prctl", [PR_CAPBSET_DROP, n, 0, 0, 0], { on: { [EINVAL]: beyondLast } }));
+  // The kernel may know more than berth has names for.
+  for (let n = 0; n <= last; n++) {
+    if (!kept(n)) steps.push(call("prctl", [PR_CAPBSET_DROP, n, 0, 0, 0], { on: { [EINVAL]: beyondLast } }));
   }
   return [...steps, mark(beyondLast)];
 }

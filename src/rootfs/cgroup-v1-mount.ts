@@ -56,7 +56,7 @@ export function controllerLinks(scope: Scope, { type, destination }: Entry): Ste
     }
   }
   if (links.length === 0) return [];
-  return [...openInRoot(scope, destination.path, scope.slots.parent), ...links, closeTemporary(scope)];
+  return [openInRoot(scope, destination.path, scope.slots.parent), ...links, closeTemporary(scope)];
 }
 
 const nameOf = (mount: string): string => mount.slice(mount.lastIndexOf("/") + 1);

@@ -123,7 +123,7 @@ export function deviceSteps(
       serving: serving("devices", "", directory),
     };
     const isFresh = fresh.has(directory);
-    if (isFresh) steps.push(...openInRoot(scope, directory, slots.target));
+    if (isFresh) steps.push(openInRoot(scope, directory, slots.target));
     else steps.push(...targetSteps(scope, { path: directory, symlinks: "follow", type: "directory" }));
     for (const node of nodes) {
       const own: Scope = {

@@ -52,7 +52,7 @@ export function mount2Steps(scope: Scope, path: string, fileSystem: FileSystem):
     ...(options.propagation.length === 0
       ? []
       : [
-          ...openInRoot(scope, path, slots.mount),
+          openInRoot(scope, path, slots.mount),
           ...propagationSteps(serving, slots.mount, options.propagation),
         ]),
   ];
@@ -71,7 +71,7 @@ export function remountSteps(
   const flags = MS_REMOUNT | allFlags(options, newMountAttributes(options));
   const hints = { [EINVAL]: "nothing is mounted there", [EBUSY]: "a file there is open for writing" };
   return [
-    ...openInRoot(scope, path, slots.mount),
+    openInRoot(scope, path, slots.mount),
     ...(options.bind
       ? [
           ...attributeSteps(scope, slots.mount, options.attributes, false),

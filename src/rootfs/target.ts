@@ -26,14 +26,9 @@ const HINTS = {
 };
 
 /**
- * With RESOLVE_IN_ROOT the kernel gives up with EAGAIN on a ".." (symlinks may have one) while anything on the host is being
- * mounted or renamed, and asks to try again; man 2 openat2. A Plan has no loops, so that the tries are written out.
- */
-const TRIES = 3;
-
-/**
- * Names `path` inside the rootfs: no symlink and no ".." leads out of it.
- * @param on errnos that are no failure; with EAGAIN among them there is one try only
+ * Names `path` inside the rootfs: no symlink and no ".." leads out of it. With RESOLVE_IN_ROOT the kernel gives up with EAGAIN on a
+ * ".." (symlinks may have one) while anything on the host is being mounted or renamed, and asks to try again; man 2 openat2.
+ * @param on errnos that are no failure
  */
 export function openInRoot(
   scope: Scope,
@@ -41,20 +36,13 @@ export function openInRoot(
   into: Slot,
   on: Readonly<Record<number, Label>> = {},
   how: Struct = IN_ROOT,
-): Step[] {
-  const { serving, context } = scope;
-  const args = [context.descriptors.rootfs, path, how, OPEN_HOW_SIZE];
-  const detail = { store: into, on, what: "open it in the root file system", hints: HINTS };
-  if (how === IN_ROOT_NO_SYMLINKS || EAGAIN in on) return [serving.call("openat2", args, detail)];
-  const opened = label("opened");
-  const steps: Step[] = [];
-  for (let left = TRIES - 1; left > 0; left--) {
-    const again = label("try again");
-    const open = serving.call("openat2", args, { ...detail, on: { ...on, [EAGAIN]: again } });
-    steps.push(open, always(scope, opened), mark(again));
-  }
-  steps.push(serving.call("openat2", args, detail), mark(opened));
-  return steps;
+): Step {
+  return scope.serving.call("openat2", [scope.context.descriptors.rootfs, path, how, OPEN_HOW_SIZE], {
+    store: into,
+    on: how === IN_ROOT_NO_SYMLINKS ? on : { [EAGAIN]: "again", ...on },
+    what: "open it in the root file system",
+    hints: HINTS,
+  });
 }
 
 /** How symlinks in a target are taken: followed inside the rootfs; the last one kept as it is; or none allowed at all. */
@@ -88,12 +76,12 @@ export function targetSteps(scope: Scope, target: Target, existed: readonly Step
   // The runtime's walk is as good as a second try, unless it matters whether the target was there before.
   const on = existed.length === 0 ? { [ENOENT]: make, [EAGAIN]: make } : { [ENOENT]: make };
   return [
-    ...openInRoot(scope, target.path, slots.target, on, how),
+    openInRoot(scope, target.path, slots.target, on, how),
     ...existed,
     always(scope, there),
     mark(make),
     ...askForPath(scope, target),
-    ...openInRoot(scope, target.path, slots.target, {}, how),
+    openInRoot(scope, target.path, slots.target, {}, how),
     mark(there),
   ];
 }
@@ -126,7 +114,7 @@ export function freshTargetSteps(scope: Scope, { path, type }: Target): Step[] {
   const made = label("made");
   const mkdir = serving.call("mkdirat", [slots.parent, name, 0o755], { on, what });
   return [
-    ...openInRoot(scope, path.slice(0, slash) || "/", slots.parent),
+    openInRoot(scope, path.slice(0, slash) || "/", slots.parent),
     ...(typeof type === "string"
       ? [mkdir]
       : [

@@ -48,6 +48,8 @@ export interface CompileContext {
   readonly mayMakeDevices: boolean;
   /** Whether berth has CAP_SYS_PTRACE, and so reaches an init that is closed to others. */
   readonly mayTrace: boolean;
+  /** The highest capability that the kernel knows. */
+  readonly lastCapability: number;
   /** Berth itself is in a user namespace, as Podman makes one for users: its containers are too, whatever config.json says. */
   readonly inUserNamespace?: boolean;
   readonly cgroup: { readonly mount: string; readonly path: string } | null;
@@ -133,6 +135,7 @@ export function compile(spec: Spec, context: CompileContext): ContainerPlan {
         userNamespace,
         hostUid: mappedId(uid, spec.linux.uidMappings) ?? uid,
         filtered: filter !== undefined,
+        lastCapability: context.lastCapability,
         requests,
       }),
       ...startSteps(fds, createReady(fds, requests, filter)),

@@ -1,6 +1,6 @@
 import { CAP_MKNOD, CAP_SYS_PTRACE } from "../linux/constants.ts";
 import { isInFirstUserNamespace } from "../linux/ids.ts";
-import { hasCapability } from "../linux/process.ts";
+import { hasCapability, lastCapability } from "../linux/process.ts";
 import { inspectStdio } from "../process/stdio.ts";
 import type { Bundle } from "./bundle.ts";
 import type { CompileContext } from "./compile.ts";
@@ -21,6 +21,7 @@ export function compileContext(
     stdio: inspectStdio(),
     mayMakeDevices: hasCapability(CAP_MKNOD),
     mayTrace: hasCapability(CAP_SYS_PTRACE),
+    lastCapability: lastCapability(),
     inUserNamespace: !isInFirstUserNamespace(),
     ownPriority: bundle.user !== undefined,
   };

@@ -29,6 +29,8 @@ export interface ExecContext {
   readonly ownKeyring: boolean;
   readonly stdio: readonly Stdio[];
   readonly descriptors: Descriptors;
+  /** The highest capability that the kernel knows. */
+  readonly lastCapability: number;
   /** The caller is not root, see CompileContext. */
   readonly ownPriority: boolean;
   /** Of the container's linux.seccomp. */
@@ -79,6 +81,7 @@ export function compileExec(
       userNamespace,
       hostUid: mappedId(uid, spec.linux.uidMappings) ?? uid,
       filtered: filter !== undefined,
+      lastCapability: context.lastCapability,
       requests,
     }),
     ...lastSteps(fds),

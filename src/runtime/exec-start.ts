@@ -2,7 +2,7 @@ import { joinV1 } from "../cgroups/v1/join.ts";
 import { BerthError, hasCode } from "../errors.ts";
 import { CLONE_NEWTIME, CLONE_NEWUSER, SIGKILL } from "../linux/constants.ts";
 import { type Scope, writeAtomically } from "../linux/file.ts";
-import { awaitReadable, type Exit, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
+import { awaitReadable, type Exit, lastCapability, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
 import { sendDescriptor, socketPair } from "../linux/socket.ts";
 import {
   beginSpawn,
@@ -159,6 +159,7 @@ function compilePlan(
     ownKeyring: container.record.ownKeyring,
     stdio: inspectStdio(),
     descriptors: fds,
+    lastCapability: lastCapability(),
     ownPriority: score !== undefined,
     special,
     seccomp,

@@ -30,6 +30,7 @@ const CONTEXT: CompileContext = {
   stdio: [0, 1, 2].map((fd) => ({ null: fd === 0, uid: 0 })),
   mayMakeDevices: true,
   mayTrace: true,
+  lastCapability: 40,
   cgroup: { mount: "/sys/fs/cgroup", path: "/c1" },
   seccomp: undefined,
 };

@@ -32,6 +32,7 @@ const CONTEXT: ExecContext = {
   ownPriority: false,
   stdio: [0, 1, 2].map(() => ({ null: false, uid: 0 })),
   descriptors: fds,
+  lastCapability: 40,
 };
 const PROCESS: Process = { cwd: "/srv", args: ["/bin/sh", "-c"], env: ["A=1"] };
 

@@ -228,6 +228,7 @@ test("every argument of every call in a container's Plan has a name", () => {
       stdio: [0, 1, 2].map(() => ({ null: true, uid: 0 })),
       mayMakeDevices: true,
       mayTrace: true,
+      lastCapability: 40,
       cgroup,
       seccomp: undefined,
     },

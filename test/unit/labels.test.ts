@@ -75,6 +75,7 @@ describe("process.apparmorProfile and process.selinuxLabel", () => {
           stdio: [],
           mayMakeDevices: true,
           mayTrace: true,
+          lastCapability: 40,
           cgroup: null,
           special: specialSteps,
           seccomp: undefined,

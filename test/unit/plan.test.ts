@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { BerthError } from "../../src/errors.ts";
 import { AT_FDCWD, O_CLOEXEC, O_PATH, O_RDONLY, S_IFDIR, S_IFMT } from "../../src/linux/constants.ts";
-import { EACCES, EEXIST, EINVAL, ENOENT, ENOTDIR, EPERM } from "../../src/linux/errno.ts";
+import { EACCES, EAGAIN, EEXIST, EINVAL, ENOENT, ENOTDIR, EPERM } from "../../src/linux/errno.ts";
 import { scratch, setU64 } from "../../src/linux/memory.ts";
 import { syscallNumber } from "../../src/linux/numbers.ts";
 import {
@@ -225,7 +225,9 @@ describe("encode", () => {
     const [first, second] = [label("first"), label("second")];
     const plan = decode([
       mark(label("unused")),
-      at.call("chdir", ["/a"], { on: { [ENOENT]: "next", [EACCES]: second, [ENOTDIR]: first } }),
+      at.call("chdir", ["/a"], {
+        on: { [ENOENT]: "next", [EACCES]: second, [ENOTDIR]: first, [EAGAIN]: "again" },
+      }),
       at.call("chdir", ["/b"]),
       mark(first),
       at.call("chdir", ["/c"]),
@@ -233,9 +235,9 @@ describe("encode", () => {
     ]);
     expect(plan.step(0).on).toEqual([
       [ENOENT, 1],
+      [EAGAIN, 0],
       [EACCES, 3],
       [ENOTDIR, 2],
-      [0, 0],
     ]);
     expect(plan.encoded.steps).toHaveLength(3);
   });
@@ -318,6 +320,14 @@ describe("perform", () => {
     ]);
     expect(results(result)).toBe(-ENOENT);
     expect(results(reached)).toBe(process.pid);
+  });
+
+  test("a call that is to be made again is, until it works or has been tried often enough", () => {
+    const [made, reached] = [slot("made"), slot("reached")];
+    const bad = at.call("fcntl", [-1, 1030, 0], { store: made, on: { [EBADF]: "again" }, what: "try" });
+    expect(() => perform([bad])).toThrow("try: bad file descriptor");
+    const good = at.call("getpid", [], { store: reached, on: { [EBADF]: "again" } });
+    expect(perform([good, good])(reached)).toBe(process.pid);
   });
 
   test("an unconditional jump, `when` and `unless` on masked bytes", () => {

@@ -22,10 +22,10 @@ export function only(steps: readonly Step[], name: string): Call {
   return first;
 }
 
-/** The errnos that a step tolerates, and where it goes on then: "next", or the name of a label. */
+/** The errnos that a step tolerates, and where it goes on then: "next", "again", or the name of a label. */
 export function tolerated({ on = {} }: Call): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(on).map(([errno, to]) => [errno, to === "next" ? "next" : to.name]),
+    Object.entries(on).map(([errno, to]) => [errno, typeof to === "string" ? to : to.name]),
   );
 }
 
