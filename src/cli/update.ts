@@ -1,6 +1,7 @@
 import { BerthError } from "../errors.ts";
 import { readAll, readText } from "../linux/file.ts";
 import { fromUtf8 } from "../linux/text.ts";
+import type { Schemas } from "../resctrl/change.ts";
 import { update } from "../runtime/update.ts";
 import type { Options } from "./arguments.ts";
 import { defineCommand } from "./command.ts";
@@ -73,6 +74,8 @@ const OPTIONS = {
     help: 'file with linux.resources as JSON, "-" for standard input; the other options are not looked at then',
   },
   ...FIELD_OPTIONS,
+  "l3-cache-schema": { kind: "text", help: 'shares of the L3 cache: "L3:0=7f;1=f"' },
+  "mem-bw-schema": { kind: "text", help: 'shares of memory bandwidth: "MB:0=20;1=70"' },
   "kernel-memory": { kind: "text", help: "accepted, and of no effect" },
   "kernel-memory-tcp": { kind: "text", help: "accepted, and of no effect" },
 } as const satisfies Options;
@@ -89,7 +92,8 @@ export const command = defineCommand({
     const { resources: file } = values;
     const resources = file === undefined ? fromOptions(values) : fromFile(file);
     const source = file === undefined || file === "-" ? "--resources" : file;
-    await update({ root, id, resources, source, warn: (message) => log.write("warning", message) });
+    const schemas = schemasOf(values["l3-cache-schema"], values["mem-bw-schema"]);
+    await update({ root, id, resources, schemas, source, warn: (message) => log.write("warning", message) });
   },
 });
 
@@ -109,6 +113,15 @@ function fromOptions(values: { readonly [Name in Field]: string | undefined }): 
     (resources[section] as Record<string, number | string>)[key] = as(text, name);
   }
   return resources;
+}
+
+/** What was not given, or as an empty text, stays as it is. */
+function schemasOf(l3CacheSchema = "", memBwSchema = ""): Schemas | undefined {
+  if (l3CacheSchema === "" && memBwSchema === "") return undefined;
+  return {
+    ...(l3CacheSchema === "" ? {} : { l3CacheSchema }),
+    ...(memBwSchema === "" ? {} : { memBwSchema }),
+  };
 }
 
 function fromFile(file: string): unknown {

@@ -41,20 +41,21 @@ export function resctrlMount(mountinfo: string): string | undefined {
   return undefined;
 }
 
+/** Where it is mounted for berth, or undefined. @throws BerthError */
+export function ownResctrlMount(): string | undefined {
+  return resctrlMount(readText("/proc/self/mountinfo"));
+}
+
 /**
  * What a container is to have of resctrl, and whether it can be had.
- * @param mount where resctrl is mounted
+ * @param mounted where resctrl is mounted
  * @throws BerthError "unsupported", "resctrl"
  */
-export function planGroup(rdt: IntelRdt, id: string, mount: string | undefined): ResctrlGroup {
-  if (mount === undefined) {
-    throw new BerthError("unsupported", "linux.intelRdt: no resctrl file system is mounted", {
-      hint: "on a CPU with Intel RDT or AMD QoS: mount -t resctrl resctrl /sys/fs/resctrl",
-    });
-  }
+export function planGroup(rdt: IntelRdt, id: string, mounted: string | undefined): ResctrlGroup {
+  const mount = requireMount(mounted);
   const schemata = schemataOf(rdt);
   const given = rdt.closID ?? "";
-  const path = given === "/" ? mount : `${mount}/${given === "" ? id : given}`;
+  const path = classOf(rdt, id, mount);
   const isThere = given === "/" || isDirectory(path);
   if (!isThere && given !== "" && schemata.length === 0) {
     throw new BerthError("resctrl", `linux.intelRdt.closID "${given}": there is no "${path}"`, {
@@ -84,6 +85,20 @@ export function planGroup(rdt: IntelRdt, id: string, mount: string | undefined):
     owned: given === "" ? [...own, path] : own,
     schemata: isThere ? [] : schemata,
   };
+}
+
+/** @throws BerthError "unsupported": it is mounted nowhere */
+export function requireMount(mounted: string | undefined): string {
+  if (mounted !== undefined) return mounted;
+  throw new BerthError("unsupported", "linux.intelRdt: no resctrl file system is mounted", {
+    hint: "on a CPU with Intel RDT or AMD QoS: mount -t resctrl resctrl /sys/fs/resctrl",
+  });
+}
+
+/** The directory of a container's class of service. */
+export function classOf({ closID = "" }: IntelRdt, id: string, mount: string): string {
+  if (closID === "/") return mount;
+  return `${mount}/${closID === "" ? id : closID}`;
 }
 
 /** The lines of schemata that config.json asks for; config-linux.md "IntelRdt" has the rules. */
@@ -148,13 +163,17 @@ export function makeStep(directory: string): Step {
 /** Steps by which berth sets the group's limits and puts a process into it. @param pid in decimal digits */
 export function joinSteps({ path, monitoring, schemata }: ResctrlGroup, pid: string): Step[] {
   return [
-    // Line by line, so that the one which is refused can be named.
-    ...schemata.flatMap((line) => writeSteps("linux.intelRdt", `${path}/schemata`, `${line}\n`)),
+    ...schemataSteps(path, schemata),
     ...writeSteps("linux.intelRdt", `${path}/tasks`, pid),
     ...(monitoring === undefined
       ? []
       : writeSteps("linux.intelRdt.enableMonitoring", `${monitoring}/tasks`, pid)),
   ];
+}
+
+/** Steps that set the limits of a class of service: line by line, so that the one which is refused can be named. */
+export function schemataSteps(path: string, lines: readonly string[]): Step[] {
+  return lines.flatMap((line) => writeSteps("linux.intelRdt", `${path}/schemata`, `${line}\n`));
 }
 
 function writeSteps(configPath: string, file: string, text: string): Step[] {

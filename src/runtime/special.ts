@@ -1,6 +1,6 @@
 import { messageOf } from "../errors.ts";
 import { O_RDONLY } from "../linux/constants.ts";
-import { close, open, readText } from "../linux/file.ts";
+import { close, open } from "../linux/file.ts";
 import { openNetlink } from "../linux/netlink.ts";
 import { pidfdGetfd } from "../linux/process.ts";
 import type { Spawned } from "../linux/spawn.ts";
@@ -19,10 +19,10 @@ import { checkMemoryPolicy, memoryPolicySteps } from "../process/memory-policy.t
 import {
   joinSteps,
   makeStep,
+  ownResctrlMount,
   planGroup,
   type ResctrlGroup,
   removeGroup,
-  resctrlMount,
 } from "../resctrl/group.ts";
 import type { Spec } from "../spec/config.ts";
 import type { NetDevices } from "../spec/linux.ts";
@@ -75,20 +75,15 @@ export function prepareSpecial(spec: Spec, id: string): Special {
   const { memoryPolicy, intelRdt, netDevices = {} } = spec.linux;
   checkLabels(spec.process, spec.linux.mountLabel);
   if (memoryPolicy !== undefined) checkMemoryPolicy(memoryPolicy);
-  const group = intelRdt === undefined ? undefined : planGroup(intelRdt, id, mountOfResctrl());
+  const group = intelRdt === undefined ? undefined : planGroup(intelRdt, id, ownResctrlMount());
   return new Preparation(netDevices, group);
-}
-
-/** Where resctrl is mounted for berth, or undefined. @throws BerthError */
-function mountOfResctrl(): string | undefined {
-  return resctrlMount(readText("/proc/self/mountinfo"));
 }
 
 /** What `berth explain` shows of the part that is done from outside. @throws BerthError */
 export function specialOutside({ linux: { intelRdt } }: Spec, id: string): Step[] {
   if (intelRdt === undefined) return [];
   // A Plan can be looked at on any machine, though it could not be carried out on this one.
-  const group = planGroup(intelRdt, id, mountOfResctrl() ?? "/sys/fs/resctrl");
+  const group = planGroup(intelRdt, id, ownResctrlMount() ?? "/sys/fs/resctrl");
   return [...[...group.made].reverse().map(makeStep), ...joinSteps(group, "PID")];
 }
 

@@ -8,7 +8,9 @@ import { v1WritesFor } from "../cgroups/v1/room.ts";
 import { BerthError } from "../errors.ts";
 import { O_DIRECTORY, O_PATH } from "../linux/constants.ts";
 import { close, open, withDescriptor } from "../linux/file.ts";
+import type { Schemas } from "../resctrl/change.ts";
 import { acceptsSpec } from "../spec/accepts.gen.ts";
+import type { Spec } from "../spec/config.ts";
 import { mergeResources } from "../spec/merge-resources.ts";
 import { parseConfig } from "../spec/parse.ts";
 import type { Resources } from "../spec/resources.ts";
@@ -29,6 +31,8 @@ export interface UpdateOptions {
   readonly root: string;
   readonly id: string;
   readonly resources: unknown;
+  /** Of linux.intelRdt. */
+  readonly schemas?: Schemas | undefined;
   /** Where that comes from, for messages. */
   readonly source: string;
   readonly warn: (message: string) => void;
@@ -38,7 +42,7 @@ export interface UpdateOptions {
  * Changes the limits of a container. What was set before stays; when one of the new limits is refused, all are set back.
  * @throws BerthError when the container is not there, has ended, or has no cgroup, and for a limit that cannot be
  */
-export async function update({ root, id, resources, source, warn }: UpdateOptions): Promise<void> {
+export async function update({ root, id, resources, schemas, source, warn }: UpdateOptions): Promise<void> {
   const change = await understand(resources, source);
   const directory = findState(root, id);
   let held: number | undefined;
@@ -54,13 +58,32 @@ export async function update({ root, id, resources, source, warn }: UpdateOption
     const merged = mergeResources(spec.linux?.resources ?? {}, change);
     // Together they must make sense: a limit on memory that is given alone, and the limit on swap of before.
     await parseConfig(configOf(merged), source);
-    // Only what the update names is written: the rest may have been changed by others since.
-    await applyTo(record, onlySections(merged, change), warn);
-    writeConfig(directory, JSON.stringify({ ...spec, linux: { ...spec.linux, resources: merged } }));
+    const setBack = schemas === undefined ? undefined : await changeSchemas(spec, id, schemas);
+    try {
+      // Only what the update names is written: the rest may have been changed by others since.
+      if (setBack === undefined || Object.keys(change).length > 0) {
+        await applyTo(record, onlySections(merged, change), warn);
+      }
+    } catch (error) {
+      setBack?.();
+      throw error;
+    }
+    const { linux } = spec;
+    const intelRdt = schemas === undefined ? {} : { intelRdt: { ...linux?.intelRdt, ...schemas } };
+    writeConfig(directory, JSON.stringify({ ...spec, linux: { ...linux, ...intelRdt, resources: merged } }));
   } finally {
     if (held !== undefined) close(held);
     closeState(directory);
   }
+}
+
+async function changeSchemas({ linux }: Spec, id: string, schemas: Schemas): Promise<() => void> {
+  if (linux.intelRdt === undefined) {
+    throw new BerthError("resctrl", `container "${id}" has no linux.intelRdt, and so no schemas to change`, {
+      hint: "its cache and memory bandwidth are shared with others: create it with linux.intelRdt",
+    });
+  }
+  return (await import("../resctrl/change.ts")).changeSchemata(linux.intelRdt, id, schemas);
 }
 
 /** A config.json of which nothing matters but this part. */

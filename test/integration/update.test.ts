@@ -69,6 +69,14 @@ describe("update", () => {
     });
   });
 
+  test("schemas of resctrl are for a container that has linux.intelRdt, and nothing else is changed then", () => {
+    withContainer((id, path) => {
+      const { status, stderr } = berth(["update", "--l3-cache-schema", "L3:0=f", "--pids-limit", "9", id]);
+      expect([status, stderr]).toEqual([1, expect.stringContaining("has no linux.intelRdt")]);
+      expect(all(path)).toEqual(before);
+    });
+  });
+
   test("takes linux.resources from standard input", () => {
     withContainer((id, path) => {
       const resources: Resources = { pids: { limit: 9 } };

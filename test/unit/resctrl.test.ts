@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { perform } from "../../src/plan/perform.ts";
+import { changeSchemata } from "../../src/resctrl/change.ts";
 import {
   joinSteps,
   makeStep,
@@ -154,5 +155,31 @@ describe("what is done", () => {
     mkdirSync(join(mount, "a/b"), { recursive: true });
     removeGroup([join(mount, "a/b"), join(mount, "gone"), join(mount, "a")]);
     expect(existsSync(join(mount, "a"))).toBe(false);
+  });
+});
+
+describe("an update", () => {
+  const rdt = { closID: "guests", l3CacheSchema: "L3:0=f" };
+  beforeEach(() => {
+    mkdirSync(join(mount, "guests"));
+    addFiles(join(mount, "guests"), "L3:0=f\n");
+  });
+
+  // The kernel takes one line after the other; a plain file holds the last one, for all are of one length.
+  test("writes the new schemas to the container's class of service, and can be set back", () => {
+    const setBack = changeSchemata(rdt, "box", { l3CacheSchema: "L3:0=3", memBwSchema: "MB:0=2" }, mount);
+    expect(text("guests/schemata")).toBe("MB:0=2\n");
+    expect(text("schemata")).toBe("L3:0=fff;1=fff\nMB:0=100;1=100\n");
+    setBack();
+    expect(text("guests/schemata")).toBe("L3:0=f\n");
+  });
+
+  test("needs the class of service, and resctrl", () => {
+    expect(() => changeSchemata({ closID: "gone" }, "box", { l3CacheSchema: "L3:0=3" }, mount)).toThrow(
+      `open "${mount}/gone/schemata": no such file or directory`,
+    );
+    expect(() => changeSchemata(rdt, "box", { l3CacheSchema: "L3:0=3" })).toThrow(
+      "linux.intelRdt: no resctrl file system is mounted",
+    );
   });
 });
