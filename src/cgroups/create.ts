@@ -3,6 +3,7 @@ import { AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_PATH } from "../linux/constants.ts"
 import { tryMkdir, tryRmdir } from "../linux/directory.ts";
 import { check, EACCES, EAGAIN, EEXIST, ENOENT, EROFS, systemError } from "../linux/errno.ts";
 import { close, open, readText, tryOpenInRoot, withDescriptor } from "../linux/file.ts";
+import { isDirectory } from "../linux/status.ts";
 import { serving, slot, struct } from "../plan/build.ts";
 import type { Step } from "../plan/step.ts";
 import { enableControllers } from "./controllers.ts";
@@ -118,6 +119,15 @@ export function creationSteps(place: CgroupPlace): Step[] {
     ),
     on(place.path).call("openat2", [mount, place.path.slice(1), how, 24], { store: slot("cgroup") }),
   ];
+}
+
+/**
+ * Refuses a cgroup that others use, before anything is remembered of it: when a create is killed, `delete --force` ends what is in the
+ * cgroup that the create has remembered.
+ * @throws BerthError "cgroup-in-use"
+ */
+export function refuseUsed(place: CgroupPlace): void {
+  if (isDirectory(directoryOf(place))) refuseUnfit(place, false);
 }
 
 /** Nobody else may be in the cgroup: delete kills what is in there; and a frozen one would stop init for ever. */

@@ -1,4 +1,5 @@
 import { locateCgroup, prepareCgroup } from "../cgroups/cgroup.ts";
+import { refuseUsed } from "../cgroups/create.ts";
 import { loadLimitsFor } from "../cgroups/limits/load.ts";
 import { loadV1 } from "../cgroups/v1/load.ts";
 import { absolute } from "../linux/directory.ts";
@@ -154,7 +155,8 @@ function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Sc
     options.pidfdSocket === undefined
       ? undefined
       : scope.keep(connectTo("--pidfd-socket", options.pidfdSocket));
-  making.unit?.refuseTaken();
+  if (making.unit !== undefined) making.unit.refuseTaken();
+  else if (making.record.cgroup !== null) refuseUsed(making.record.cgroup);
   // Before anything is made outside of the state directory: a create that is killed leaves enough for `delete --force`.
   writeRecord(directory, making.record);
   makeCgroup(making);

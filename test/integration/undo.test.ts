@@ -327,6 +327,24 @@ describe("berth killed at any moment: delete --force cleans up", () => {
     await killAtManyMoments(bundle, "created", "create");
   });
 
+  test("create in a cgroup that another container uses, which lives on", async () => {
+    const { id, bundle } = createContainer(forever);
+    const same = makeBundle((config) => {
+      forever(config);
+      config.linux.cgroupsPath = bundle.config.linux.cgroupsPath;
+    });
+    for (let i = 0; i < TRIES; i++) {
+      const other = newId();
+      const running = spawnBerth(["create", "--bundle", same.path, other]);
+      Bun.sleepSync((i * STEP) / 5);
+      running.kill("SIGKILL");
+      await running.ended;
+      succeed(["delete", "--force", other]);
+      expect({ i, status: statusOf(id) }).toEqual({ i, status: "created" });
+    }
+    succeed(["delete", "--force", id]);
+  });
+
   test("start", async () => {
     for (let i = 0; i < 20; i++) {
       const { id } = createContainer(script("sleep 1000 & exec sleep 1000"));
