@@ -25,6 +25,9 @@ extern const struct module modules[];
 /* Cycles are collected once there is so much: no verb comes to that, but `events` may run for months. */
 enum { COLLECT_ABOVE = 8 << 20, MAX_ARGUMENTS = 8, MAX_PATH = 4096 };
 
+/* What src/linux/memory.ts hands out: pages that nobody touches cost nothing. */
+static uint8_t memory[1 << 18];
+
 static void __attribute__((noreturn)) give_up(JSContext *js)
 {
 	JSValue error = JS_GetException(js);
@@ -185,6 +188,7 @@ static void set_engine(JSContext *js, int argc, char **argv, char **envp)
 	set_address(js, engine, "sha256", berth_sha256);
 	set_address(js, engine, "dlopen", dlopen);
 	set_address(js, engine, "dlsym", dlsym);
+	JS_SetPropertyStr(js, engine, "memory", JS_NewArrayBuffer(js, memory, sizeof memory, 0, 0, 0));
 	JS_SetPropertyStr(js, engine, "arguments", list_of(js, argv + (argc > 0)));
 	JS_SetPropertyStr(js, engine, "environment", environment_of(js, envp));
 	JS_SetPropertyStr(js, engine, "directory", own_directory(js));

@@ -38,6 +38,7 @@ globalThis.native = {
     }
     return bytes.length;
   },
+  memory: new ArrayBuffer(1 << 18),
   run: addressOf(symbols.berth_run),
   spawn: addressOf(symbols.berth_spawn),
   forward: addressOf(symbols.berth_forward),

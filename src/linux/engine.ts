@@ -5,6 +5,8 @@ interface Engine {
   address(array: Uint8Array | Uint32Array): number;
   text(address: number, length: number): string;
   place(text: string, address: number, room: number): number;
+  /** Zeroed memory that stays where it is. */
+  readonly memory: ArrayBuffer;
   /** Addresses of functions. */
   readonly run: number;
   readonly spawn: number;

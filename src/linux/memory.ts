@@ -1,8 +1,9 @@
+import { engine } from "./engine.ts";
 import { addressOf, placeText, textAt } from "./native.ts";
 
-const SIZE = 1 << 18;
-const bytes = new Uint8Array(SIZE);
-const view = new DataView(bytes.buffer);
+const bytes = new Uint8Array(engine.memory);
+const SIZE = bytes.length;
+const view = new DataView(engine.memory);
 const base = addressOf(bytes);
 let used = 0;
 

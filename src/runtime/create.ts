@@ -6,9 +6,8 @@ import { absolute } from "../linux/directory.ts";
 import { rename, type Scope, scoped, writeAtomically } from "../linux/file.ts";
 import { environment, syscall } from "../linux/native.ts";
 import { sendDescriptor } from "../linux/socket.ts";
-import { type Spawned, seal } from "../linux/spawn.ts";
-import { type Encoded, encode } from "../plan/encode.ts";
-import { loadSeccomp, type SeccompFilter } from "../process/seccomp/load.ts";
+import type { Spawned } from "../linux/spawn.ts";
+import { loadSeccomp } from "../process/seccomp/load.ts";
 import type { Spec } from "../spec/config.ts";
 import { asksForIdMaps } from "../spec/mount-id-map.ts";
 import { asksForSpecial } from "../spec/special.ts";
@@ -16,25 +15,21 @@ import {
   type ContainerRecord,
   checkId,
   closeState,
-  type FilterRecord,
   reserve,
   START_SOCKET,
   START_SOCKET_CREATING,
   type StateDirectory,
-  writeConfig,
   writeRecord,
 } from "../state/store.ts";
 import type { UnitRoom } from "../systemd/room.ts";
-import { beginInit, finishInit, orFinish } from "./begin-init.ts";
+import { beginInit } from "./begin-init.ts";
 import { type Bundle, forCaller, locateRootfs, readBundle } from "./bundle.ts";
 import { isService, preserve } from "./caller.ts";
-import { type ContainerPlan, compile } from "./compile.ts";
 import { type ConsoleReceiver, checkTerminal, connectConsole, connectTo } from "./console.ts";
-import { performOn, stepsBeforeStart } from "./init-actions.ts";
-import { type Making, newRecord, takeBack } from "./making.ts";
+import { type Making, newRecord } from "./making.ts";
 import { release } from "./release.ts";
-import { serveUntilReady } from "./serve.ts";
 import type { Service } from "./service.ts";
+import { setUp } from "./set-up.ts";
 
 /** What `create` and `run` are asked for. */
 export interface CreateOptions {
@@ -128,7 +123,7 @@ export async function createContainer(asked: CreateOptions, foreground?: Console
     if (service?.notify === true) (await import("./notify.ts")).makeNotifyDirectory(directory);
     return scoped((scope) => make(making, foreground, scope));
   } catch (error) {
-    takeBack(making);
+    (await import("./take-back.ts")).takeBack(making);
     throw error;
   } finally {
     special?.close();
@@ -149,7 +144,6 @@ async function understandService(bundle: Bundle, options: CreateOptions): Promis
 
 function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Scope): Created {
   const { options, bundle, directory } = making;
-  const { spec } = bundle;
   const console = foreground ?? connectConsole(options.consoleSocket, scope);
   const pidfdReceiver =
     options.pidfdSocket === undefined
@@ -161,53 +155,13 @@ function make(making: Making, foreground: ConsoleReceiver | undefined, scope: Sc
   writeRecord(directory, making.record);
   makeCgroup(making);
 
-  // The kernel makes the namespaces while the Plan is compiled.
-  const { starting, sync, planFd, context } = beginInit(making, scope);
-  const { plan, encoded } = orFinish(making, starting, () => {
-    writeConfig(directory, bundle.text);
-    making.seccomp?.save(options.root);
-    const plan = compile(spec, context);
-    return { plan, encoded: encode(plan.init, plan.descriptors.sync, plan.filter?.notice) };
-  });
-  if (plan.filter !== undefined) {
-    making.record = { ...making.record, filter: filterRecord(plan, encoded, making.seccomp) };
-  }
-  seal(planFd, "berth-plan", encoded.bytes);
-  const child = finishInit(making, starting, sync, plan.namespaces);
-
-  serveUntilReady({
-    spec,
-    plan,
-    encoded,
-    record: making.record,
-    child,
-    sync,
-    cgroup: making.cgroup?.directory,
-    console,
-    special: making.special,
-    idMaps: making.idMaps,
-  });
-
-  if (bundle.user === undefined) performOn(child.pid, stepsBeforeStart(spec));
-  else bundle.user.resetScore();
+  const beginning = beginInit(making, scope);
+  const child = setUp(making, beginning, console);
   if (pidfdReceiver !== undefined) sendDescriptor(pidfdReceiver, child.pidfd, "standard");
   if (options.pidFile !== undefined) writeAtomically(absolute(options.pidFile), String(child.pid), 0o666);
   rename(START_SOCKET_CREATING, START_SOCKET, directory.fd);
-  release(sync);
-  return { directory, record: making.record, spec, child };
-}
-
-/** What `start` must know of a filter. The listener's descriptor is the lowest free one: init has closed all above `sync` by then. */
-function filterRecord(
-  { filter, descriptors }: ContainerPlan,
-  { steps }: Encoded,
-  seccomp: SeccompFilter | undefined,
-): FilterRecord {
-  return {
-    notice: descriptors.notice,
-    listener: seccomp?.notifies === true ? descriptors.sync + 1 : null,
-    step: filter === undefined ? -1 : steps.indexOf(filter.load),
-  };
+  release(beginning.sync);
+  return { directory, record: making.record, spec: bundle.spec, child };
 }
 
 function makeCgroup(making: Making): void {
