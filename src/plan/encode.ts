@@ -8,12 +8,13 @@ import type { Branch, Bytes, Call, Fail, Label, Slot, Step, Struct, Value } from
  *
  *   header, steps, data (first the slots, then structs and bytes), text, relocations
  *
- * This runs at every start, interpreted: it collects 32-bit words in plain arrays and strings in one string, which is faster
- * than to write into a buffer piece by piece.
+ * This runs at every start, interpreted: it writes 32-bit words, and collects strings in one string, which is faster than to write
+ * into a buffer piece by piece.
  */
 const MAGIC = 0x74726562;
 const HEADER = 40;
 const STEP = 80;
+const WORDS = STEP / 4;
 const OP_CALL = 1;
 const OP_WHEN = 2;
 const OP_UNLESS = 3;
@@ -49,7 +50,8 @@ export interface Encoded {
 export function encode(plan: readonly Step[], report = -1, notice?: Slot): Encoded {
   const steps: RunStep[] = [];
   const targets = new Map<Label, number>();
-  for (const step of plan) {
+  for (let i = 0; i < plan.length; i++) {
+    const step = plan[i] as Step;
     if (step.kind === "mark") targets.set(step.label, steps.length);
     else steps.push(step);
   }
@@ -66,7 +68,7 @@ export function encode(plan: readonly Step[], report = -1, notice?: Slot): Encod
   let ascii = true;
   for (;;) {
     const data = newData(slotSpace, ascii);
-    const code: number[] = [];
+    const code = new Uint32Array(WORDS * steps.length);
     for (let i = 0; i < steps.length; i++) encodeStep(code, steps[i] as RunStep, i, data, targets);
     if (data.slotsUsed > slotSpace) {
       slotSpace *= 4;
@@ -210,7 +212,7 @@ function high(value: number): number {
 }
 
 function assemble(
-  code: number[],
+  code: Uint32Array,
   data: Data,
   report: number,
   steps: number,
@@ -232,38 +234,54 @@ function assemble(
 }
 
 function encodeStep(
-  code: number[],
+  code: Uint32Array,
   step: RunStep,
   index: number,
   data: Data,
   targets: ReadonlyMap<Label, number>,
 ): void {
   if (step.kind === "call") encodeCall(code, step, index, data, targets);
-  else if (step.kind === "branch") {
-    const to = targetOf(step.to, index, targets);
-    const place = placeOf(data, step.slot) + step.offset;
-    const { mask, value } = step;
-    code.push(step.not ? OP_UNLESS : OP_WHEN, to << 16, 0, 0, place, 0, low(mask), high(mask));
-    code.push(low(value), high(value), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-  } else code.push(OP_FAIL, 0, 0, step.errno, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  else if (step.kind === "branch") encodeBranch(code, step, index, data, targets);
+  else {
+    code[WORDS * index] = OP_FAIL;
+    code[WORDS * index + 3] = step.errno;
+  }
+}
+
+function encodeBranch(
+  code: Uint32Array,
+  { slot, offset, mask, value, not, to }: Branch,
+  index: number,
+  data: Data,
+  targets: ReadonlyMap<Label, number>,
+): void {
+  const at = WORDS * index;
+  code[at] = not ? OP_UNLESS : OP_WHEN;
+  code[at + 1] = targetOf(to, index, targets) << 16;
+  code[at + 4] = placeOf(data, slot) + offset;
+  code[at + 6] = low(mask);
+  code[at + 7] = high(mask);
+  code[at + 8] = low(value);
+  code[at + 9] = high(value);
 }
 
 function encodeCall(
-  code: number[],
+  code: Uint32Array,
   { call, args, store, on }: Call,
   index: number,
   data: Data,
   targets: ReadonlyMap<Label, number>,
 ): void {
   let kinds = 0;
-  const at = code.length;
-  code.push(OP_CALL | (syscallNumber(call) << 16), 0, store === undefined ? 0 : placeOf(data, store), 0);
-  code.push(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  const at = WORDS * index;
+  code[at] = OP_CALL | (syscallNumber(call) << 16);
+  if (store !== undefined) code[at + 2] = placeOf(data, store);
   for (let n = 0; n < args.length; n++) {
     const value = args[n] as Value;
     const word = at + 4 + 2 * n;
     if (typeof value === "number") {
-      code[word] = low(value);
+      // The array takes the lower half.
+      code[word] = value;
       if (value < 0 || value >= U32) code[word + 1] = high(value);
     } else if (typeof value === "string") {
       kinds |= TEXT << (2 * n);
