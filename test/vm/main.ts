@@ -18,12 +18,20 @@ if (process.argv.includes("--known") && why !== undefined) {
 }
 
 const isAll = process.argv.includes("--all");
-/** They take an hour there, and so are only run when they are asked for. */
-const integration = isAll ? ["test/integration/*.test.ts"] : [];
+
+const integration = (names: readonly string[]) => names.map((name) => `test/integration/${name}.test.ts`);
+/** What is about cgroups and a container's life, on a host without v1. All files take most of an hour, and only run when asked for. */
+const unified = ["cgroup", "cgroups", "cgroups-devices", "events", "lifecycle", "limits", "update"];
+/** Where systemd has the cgroups, and berth makes its own among them. */
+const besideSystemd = ["cgroup", "update"];
 
 const runs: readonly Run[] = [
-  { title: "cgroup v2 alone", init: "plain", files: ["test/vm/*.test.ts", ...integration] },
-  { title: "systemd", init: "systemd", files: ["test/vm/systemd/*.test.ts"] },
+  {
+    title: "cgroup v2 alone",
+    init: "plain",
+    files: ["test/vm/*.test.ts", ...integration(isAll ? ["*"] : unified)],
+  },
+  { title: "systemd", init: "systemd", files: ["test/vm/systemd/*.test.ts", ...integration(besideSystemd)] },
 ];
 
 /** As Vitest does, parts of a path; what begins with "-" is for Vitest. */
@@ -41,8 +49,8 @@ async function perform({ title, init }: Run, files: readonly string[]): Promise<
   const started = performance.now();
   const bun = join(project, "node_modules/bun/bin/bun.exe");
   const vitest = join(project, "node_modules/.bin/vitest");
-  const reports = ["--reporter=json", `--outputFile.json=${guestShare}/report`];
-  const command = [bun, "--bun", vitest, "run", "--reporter=verbose", ...reports, ...options, ...files];
+  const report = `--outputFile.json=${guestShare}/report`;
+  const command = [bun, "--bun", vitest, "run", report, ...options, ...files];
   const line = `cd ${quote(project)} && BERTH_VM=${init} exec ${command.map(quote).join(" ")}`;
   process.stdout.write(`\n--- VM: ${title} ---\n`);
   const attempt = () => withShare((share) => boot(init, line, share, (text) => process.stdout.write(text)));
