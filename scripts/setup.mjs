@@ -135,6 +135,7 @@ const stages = [
       { name: "debian-archive-keyring", isThere: () => existsSync(debianKeyring) },
       { name: "systemd", isThere: () => existsSync("/lib/systemd/systemd") },
       { name: "dbus", isThere: () => find("dbus-daemon") },
+      { name: "e2fsprogs", isThere: () => find("mkfs.ext4") },
     ],
     inputs: () => [
       findStaticBusybox() ?? "",
