@@ -1,10 +1,15 @@
 import { defineConfig } from "vitest/config";
+import { skippedReporter } from "./test/skipped.ts";
 
 /** test/vm/main.ts sets it in the guest, to its init; only there do the tests of test/vm mean something. */
 const isGuest = process.env.BERTH_VM !== undefined;
 
 /** Containers share the host's cgroups and mounts, and each file checks that it left nothing there. */
-const integration = { name: "integration", include: ["test/integration/**/*.test.ts"], fileParallelism: false };
+const integration = {
+  name: "integration",
+  include: ["test/integration/**/*.test.ts"],
+  fileParallelism: false,
+};
 
 /** What main.ts names of these files. They run in an emulated processor, at a tenth to a fiftieth of the speed. */
 const vm = {
@@ -31,6 +36,8 @@ export default defineConfig({
     pool: "threads",
     experimental: { viteModuleRunner: false, nodeLoader: false },
     setupFiles: ["test/stack.ts", "test/engine.ts"],
+    // main.ts reads what "json" writes.
+    reporters: [...(isGuest ? ["verbose", "json"] : ["default"]), skippedReporter()],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     projects: isGuest

@@ -30,6 +30,18 @@ const unpacked = [
   "*/lib/modules/*/kernel/drivers/net/veth.ko*",
 ];
 
+/** For who has no kernel of Debian's in the sources of apt, as Ubuntu: these packages change no more, and have 6.1. */
+const debian = { mirror: "http://deb.debian.org/debian", suite: "bookworm" };
+export const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/** Why the VM does not run on a machine of this architecture, if it is known. */
+export function whyNoMachine() {
+  const { checks } = JSON.parse(readFileSync(`${root}test/known.json`, "utf8"));
+  return checks.find(
+    ({ check, architectures }) => check === "test:vm" && architectures.includes(process.arch),
+  )?.why;
+}
+
 /** The guest runs the host's programs, and its kernel is of one architecture. */
 export function checkMachine() {
   if (process.arch !== "x64") {
@@ -37,34 +49,59 @@ export function checkMachine() {
   }
 }
 
-function kernelPackage() {
-  const newest = () =>
-    attempt("apt-cache", ["depends", metapackage]).stdout.match(/Depends: (linux-image-\d\S*)/)?.[1];
-  let found = newest();
-  if (!found) {
-    attempt("apt-get", ["-o", "DPkg::Lock::Timeout=300", "update"]);
-    found = newest();
+/** Options for apt with which it knows Debian's packages alone, by lists of its own in a directory. */
+function aptOfDebian(directory) {
+  for (const name of ["lists/partial", "cache/archives/partial"]) {
+    mkdirSync(`${directory}/apt/${name}`, { recursive: true });
   }
-  return (
-    found ??
-    giveUp(
-      `the VM of the tests needs Debian's kernel, and apt-cache knows no package ${metapackage}`,
-      "it needs a network and a mirror of Debian, 12 or newer, in /etc/apt/sources.list; then: apt-get update",
-    )
+  const { mirror, suite } = debian;
+  writeFileSync(
+    `${directory}/apt/sources.list`,
+    `deb [signed-by=${debianKeyring}] ${mirror} ${suite} main\n`,
+  );
+  const places = {
+    "Dir::State": `${directory}/apt`,
+    "Dir::Cache": `${directory}/apt/cache`,
+    "Dir::Etc::SourceList": `${directory}/apt/sources.list`,
+    "Dir::Etc::SourceParts": "-",
+  };
+  return Object.entries(places).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
+}
+
+/** The package of the newest kernel, and with which options apt knows it. */
+function findKernel(directory) {
+  const newest = (options) =>
+    attempt("apt-cache", [...options, "depends", metapackage]).stdout.match(
+      /Depends: (linux-image-\d\S*)/,
+    )?.[1];
+  const newestAfterUpdate = (options) => {
+    attempt("apt-get", [...options, "-o", "DPkg::Lock::Timeout=300", "update"]);
+    return newest(options);
+  };
+  let options = [];
+  let name = newest(options) ?? newestAfterUpdate(options);
+  if (!name) {
+    options = aptOfDebian(directory);
+    name = newestAfterUpdate(options);
+  }
+  if (name) return { name, options };
+  return giveUp(
+    `the VM of the tests needs Debian's kernel, and apt-cache knows no package ${metapackage}`,
+    `it needs a network, and a mirror of Debian in /etc/apt/sources.list or ${debian.mirror}`,
   );
 }
 
 /** Unpacks the newest kernel into a directory. */
 function fetchKernel(directory) {
-  const name = kernelPackage();
-  const download = `cd "$0" && apt-get download "$1"`;
-  const result = attempt("sh", ["-c", download, directory, name]);
+  const { name, options } = findKernel(directory);
+  const download = 'cd "$0" && apt-get "$@"';
+  const result = attempt("sh", ["-c", download, directory, ...options, "download", name]);
   if (!result.ok) {
     // The usual cause: the lists are older than the mirror.
-    attempt("apt-get", ["-o", "DPkg::Lock::Timeout=300", "update"]);
+    attempt("apt-get", [...options, "-o", "DPkg::Lock::Timeout=300", "update"]);
     run(
       "sh",
-      ["-c", download, directory, kernelPackage()],
+      ["-c", download, directory, ...options, "download", findKernel(directory).name],
       `cannot download ${name}, the kernel of the VM`,
       "it needs a network and a Debian mirror in /etc/apt/sources.list",
     );

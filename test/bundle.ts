@@ -23,6 +23,9 @@ import { afterAll, afterEach } from "vitest";
 import type { Mount, Spec } from "../src/spec/config.ts";
 import type { Linux } from "../src/spec/linux.ts";
 import type { Process } from "../src/spec/process.ts";
+import { waitUntil } from "./wait.ts";
+
+export { waitUntil };
 
 const project = realpathSync(join(import.meta.dirname, ".."));
 
@@ -196,15 +199,6 @@ export function runScript(script: string, patch: (config: Config) => void = () =
     patch(config);
   });
   return berth(["run", "--bundle", bundle.path, newId()]);
-}
-
-/** Waits until `condition` holds, and throws if it never does. */
-export function waitUntil(condition: () => boolean, what: string): void {
-  for (let i = 0; i < 1000; i++) {
-    if (condition()) return;
-    Bun.sleepSync(10);
-  }
-  throw new Error(`waited in vain until ${what}`);
 }
 
 /** The contents of a file of /proc, or "" if its process has gone meanwhile. */

@@ -1,6 +1,8 @@
 /** What is measured. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Spec } from "../../src/spec/config.ts";
+import { engineProfile } from "../seccomp-profile.ts";
 import type { Contestant } from "./contestants.ts";
 import { makeBundle } from "./contestants.ts";
 import { must } from "./host.ts";
@@ -12,6 +14,8 @@ export const many = 1000;
 export interface Case {
   readonly title: string;
   readonly unit: "ms" | "MB";
+  /** Where it is measured: "vm" is a guest with every controller of cgroup v2, which the host's cgroup2 may lack. */
+  readonly place?: "vm";
   /** Makes what the rounds need. `first` is who writes the default spec. undefined: the contestant cannot take part. */
   readonly prepare: (work: string, contestant: Contestant, first: Contestant) => Round | undefined;
 }
@@ -99,10 +103,35 @@ function residentMemory(pid: number): number {
   return Number(rss);
 }
 
-const run: Case["prepare"] = (work, { name, command }, first) => {
-  const bundle = makeBundle(work, `run-${name}`, first);
-  return () =>
-    time(work, [...command, "--root", join(work, name), "run", "--bundle", bundle, newId()]).milliseconds;
+interface Run {
+  /** Other than /bin/true in the default spec. */
+  readonly change?: (spec: Spec) => void;
+  /** Each round has a `--root` of its own, in which nothing of earlier ones is kept. */
+  readonly isFirst?: boolean;
+}
+
+/** Whole runs of a container. */
+const runOf =
+  ({ change, isFirst = false }: Run): Case["prepare"] =>
+  (work, { name, command }, first) => {
+    const bundle = makeBundle(work, `run-${newId()}`, first, undefined, change);
+    return () => {
+      const id = newId();
+      const root = join(work, isFirst ? `${name}-${id}` : name);
+      return time(work, [...command, "--root", root, "run", "--bundle", bundle, id]).milliseconds;
+    };
+  };
+
+/** A profile as Docker's default one. */
+const withProfile = ({ linux }: Spec): void => {
+  linux.seccomp = engineProfile();
+};
+
+/** Limits that the program keeps, so that what is measured is their setting. */
+const withLimits = ({ linux }: Spec): void => {
+  const memory = { limit: 256 * 2 ** 20, swap: 256 * 2 ** 20 };
+  const cpu = { shares: 512, quota: 100_000, period: 100_000 };
+  linux.resources = { ...linux.resources, memory, cpu, pids: { limit: 100 } };
 };
 
 /** A container that runs until it is killed: its id, and the command line of the contestant up to a command. */
@@ -130,7 +159,20 @@ export const cases: readonly Case[] = [
       () =>
         time(work, [...command, "--version"]).milliseconds,
   },
-  { title: "run", unit: "ms", prepare: run },
+  { title: "run", unit: "ms", prepare: runOf({}) },
+  {
+    title: "run, seccomp profile, first start",
+    unit: "ms",
+    prepare: runOf({ change: withProfile, isFirst: true }),
+  },
+  { title: "run, seccomp profile, second start", unit: "ms", prepare: runOf({ change: withProfile }) },
+  { title: "run, in the VM", unit: "ms", place: "vm", prepare: runOf({}) },
+  {
+    title: "run, memory, cpu and pids limits, in the VM",
+    unit: "ms",
+    place: "vm",
+    prepare: runOf({ change: withLimits }),
+  },
   {
     title: "create + start + delete",
     unit: "ms",

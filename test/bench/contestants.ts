@@ -55,12 +55,14 @@ function withCgroups(work: string, contestant: Contestant): Contestant {
 /**
  * A bundle of the default `spec` that runs a program, by default /bin/true. All contestants get the same one, from the first of them; each has its own
  * copy, as only the cgroup's path must differ between containers that exist at the same time.
+ * @param change what else its config.json has
  */
 export function makeBundle(
   work: string,
   name: string,
   first: Contestant,
   args: readonly string[] = ["/bin/true"],
+  change: (spec: Spec) => void = () => {},
 ): string {
   const bundle = join(work, `bundle-${name}`);
   mkdirSync(bundle, { recursive: true });
@@ -76,6 +78,7 @@ export function makeBundle(
   spec.process.terminal = false;
   spec.process.args = [...args];
   spec.linux.cgroupsPath = `${cgroupParent}/${name}`;
+  change(spec);
   writeFileSync(file, JSON.stringify(spec, null, 2));
   return bundle;
 }

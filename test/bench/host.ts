@@ -3,7 +3,16 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const inside = "BERTH_BENCH_WORK";
+/** What the benchmark runs on: the machine that it was started on, or a virtual one that it boots. */
+export type Place = "host" | "vm";
+
+/** What it is told by its environment: on which machine it is, where to write what came of it, and its working directory. */
+const variables = {
+  place: "BERTH_BENCH_PLACE",
+  report: "BERTH_BENCH_REPORT",
+  work: "BERTH_BENCH_WORK",
+} as const;
+
 const cgroupRoot = "/sys/fs/cgroup";
 
 /** The path, under the root of cgroup v2, of all cgroups that the benchmark makes. */
@@ -16,42 +25,50 @@ export function must(command: readonly string[]): string {
   return stdout.toString();
 }
 
-/**
- * The working directory, a tmpfs. Outside of the namespaces it starts this program again inside, and ends with it.
- *
- * Where the host is hybrid, cgroup v1 with cgroup v2 beside it, cgroup v2 is mounted on /sys/fs/cgroup there: else runc and crun
- * would use v1, and do other work than berth.
- */
-export function enter(): string {
-  const work = process.env[inside];
-  if (work) {
-    must(["mount", "-t", "tmpfs", "-o", "mode=755", "berth-bench", work]);
-    if (!existsSync(`${cgroupRoot}/cgroup.controllers`)) {
-      must(["umount", "-l", cgroupRoot]);
-      must(["mount", "-t", "cgroup2", "cgroup2", cgroupRoot]);
-    }
-    removeCgroups(); // of a run that was interrupted
-    mkdirSync(cgroupRoot + cgroupParent);
-    return work;
-  }
-  const created = mkdtempSync(join(tmpdir(), "berth-bench-"));
+/** A line of shell's beginning that makes this program measure on that machine, and write what came of it to a file. */
+export const environment = (place: Place, report: string) =>
+  `${variables.place}=${place} ${variables.report}=${report}`;
+
+/** What this process was asked for by {@link environment}; `work` is there once it is in the namespaces. */
+export function errand():
+  | { readonly place: Place; readonly report: string; readonly work?: string }
+  | undefined {
+  const { [variables.place]: place, [variables.report]: report, [variables.work]: work } = process.env;
+  if (place === undefined || report === undefined) return undefined;
+  return { place: place === "vm" ? "vm" : "host", report, ...(work === undefined ? {} : { work }) };
+}
+
+/** Starts this program again, in namespaces and a working directory of its own. @returns its exit status */
+export function measureInNamespaces(place: Place, report: string): number {
+  const work = mkdtempSync(join(tmpdir(), "berth-bench-"));
   // With its first process, the shell, goes every container. The shell also reaps them, as a machine's init does.
   const namespaces = [
-    "unshare",
-    "--mount",
-    "--propagation",
-    "private",
-    "--pid",
-    "--fork",
-    "--kill-child",
-    "--mount-proc",
+    ...["unshare", "--mount", "--propagation", "private"],
+    ...["--pid", "--fork", "--kill-child", "--mount-proc"],
   ];
-  const { exitCode } = Bun.spawnSync(
-    [...namespaces, "sh", "-c", '"$@"; exit $?', "sh", process.execPath, ...process.argv.slice(1)],
-    { env: { ...process.env, [inside]: created }, stdio: ["inherit", "inherit", "inherit"] },
-  );
-  rmdirSync(created);
-  process.exit(exitCode);
+  const names = { [variables.place]: place, [variables.report]: report, [variables.work]: work };
+  try {
+    return Bun.spawnSync(
+      [...namespaces, "sh", "-c", '"$@"; exit $?', "sh", process.execPath, ...process.argv.slice(1)],
+      { env: { ...process.env, ...names }, stdio: ["inherit", "inherit", "inherit"] },
+    ).exitCode;
+  } finally {
+    rmdirSync(work);
+  }
+}
+
+/**
+ * Makes the working directory a tmpfs. Where the host is hybrid, cgroup v1 with cgroup v2 beside it, cgroup v2 is mounted on
+ * /sys/fs/cgroup: else runc and crun would use v1, and do other work than berth.
+ */
+export function furnish(work: string): void {
+  must(["mount", "-t", "tmpfs", "-o", "mode=755", "berth-bench", work]);
+  if (!existsSync(`${cgroupRoot}/cgroup.controllers`)) {
+    must(["umount", "-l", cgroupRoot]);
+    must(["mount", "-t", "cgroup2", "cgroup2", cgroupRoot]);
+  }
+  removeCgroups(); // of a run that was interrupted
+  mkdirSync(cgroupRoot + cgroupParent);
 }
 
 /** Removes a cgroup. Its list of processes is empty a little before the kernel has done with the last one. */

@@ -43,7 +43,6 @@ export function takeTurns<Name extends string>(
 ): Map<Name, number[]> {
   const order = [...contestants];
   const figures = new Map(order.map(([name]) => [name, [] as number[]]));
-  for (const [, round] of order) round(); // the first one fills caches
   for (let i = 0; i < rounds; i++) {
     for (let turn = 0; turn < order.length; turn++) {
       const entry = order[(i + turn) % order.length];

@@ -16,6 +16,21 @@ export interface Row {
   readonly ratios: Partial<Record<Contestant["name"], number>>;
 }
 
+/** What was measured on one machine. */
+export interface Report {
+  readonly machine: {
+    readonly cpu: string;
+    readonly processors: number;
+    readonly os: string;
+    readonly kernel: string;
+  };
+  readonly rounds: number;
+  readonly contestants: readonly Contestant[];
+  readonly rows: readonly Row[];
+  /** Why a contestant is missing in a row. */
+  readonly absences: readonly string[];
+}
+
 const round = (value: number) => Math.round(value * 1000) / 1000;
 
 /** Sums up the sorted figures of one case. */
@@ -49,4 +64,12 @@ export function table(contestants: readonly Contestant[], rows: readonly Row[]):
     `| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join(" | ")} |`;
   const rule = widths.map((width, i) => (i === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`));
   return [line(head), line(rule), ...body.map(line)].join("\n");
+}
+
+/** A table, and below it what has run there. */
+export function page({ machine, rounds, contestants, rows, absences }: Report): string {
+  const notes = contestants.map(({ version, note }) => `${version}${note === undefined ? "" : `: ${note}`}`);
+  const { processors, cpu, os, kernel } = machine;
+  notes.push(...absences, `${processors} × ${cpu}, ${os}, Linux ${kernel}; ${rounds} rounds`);
+  return [table(contestants, rows), "", ...notes.map((note) => `- ${note}`)].join("\n");
 }

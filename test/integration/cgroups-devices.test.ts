@@ -16,6 +16,7 @@ import { perform } from "../../src/plan/perform.ts";
 import type { Spec } from "../../src/spec/config.ts";
 import type { DeviceRule } from "../../src/spec/resources.ts";
 import { bunCommand } from "../engine.ts";
+import { waitUntil } from "../wait.ts";
 
 const place = { mount: cgroup2Mount(), path: `/berth-test-devices-${process.pid}` };
 const nodes = mkdtempSync(join(tmpdir(), "berth-test-"));
@@ -154,11 +155,6 @@ describe("a device program", () => {
     );
   });
 });
-
-function waitUntil(condition: () => boolean, what: string): void {
-  const end = Date.now() + 10_000;
-  while (!condition()) if (Date.now() > end) throw new Error(`waited in vain until ${what}`);
-}
 
 /** A program of someone else's, that allows everything and lets others join it. */
 function attachOther(cgroup: number): void {

@@ -14,6 +14,7 @@ import { scratch } from "../../src/linux/memory.ts";
 import { syscall } from "../../src/linux/native.ts";
 import { perform } from "../../src/plan/perform.ts";
 import { bunCommand } from "../engine.ts";
+import { waitUntil } from "../wait.ts";
 
 const mount = cgroup2Mount();
 const top: CgroupPlace = { mount, path: `/berth-test-cgroups-${process.pid}` };
@@ -40,11 +41,7 @@ function start(place: CgroupPlace, ...command: string[]) {
       stdio: ["ignore", "ignore", "ignore"],
     },
   );
-  const end = Date.now() + 10_000;
-  while (!members(place).includes(child.pid)) {
-    if (Date.now() > end) throw new Error("the process did not get into the cgroup");
-    Bun.sleepSync(1);
-  }
+  waitUntil(() => members(place).includes(child.pid), "the process is in the cgroup");
   return child;
 }
 
@@ -56,12 +53,11 @@ function ticks(pid: number): number {
 
 /** Returns once a process stays in an uninterruptible wait; a short one is ordinary. */
 function waitUntilStuck(pid: number): void {
-  const end = Date.now() + 10_000;
-  for (let seen = 0; seen < 10; ) {
-    if (Date.now() > end) throw new Error("the process does not get stuck");
+  let seen = 0;
+  waitUntil(() => {
     seen = readFileSync(`/proc/${pid}/stat`, "utf8").includes(") D ") ? seen + 1 : 0;
-    Bun.sleepSync(5);
-  }
+    return seen === 10;
+  }, "the process is stuck");
 }
 
 function created(place: CgroupPlace): Cgroup {
@@ -202,9 +198,7 @@ describe("freeze", () => {
     expect(used()).toEqual(before);
     thaw(at("a"));
     expect(isFrozen(at("a"))).toBe(false);
-    const end = Date.now() + 10_000;
-    while (used().some((ticks, i) => ticks === before[i]) && Date.now() < end) Bun.sleepSync(10);
-    expect(used().every((ticks, i) => ticks > (before[i] ?? 0))).toBe(true);
+    waitUntil(() => used().every((ticks, i) => ticks > (before[i] ?? 0)), "all run again");
   });
 
   test("an empty cgroup is frozen as well", () => {

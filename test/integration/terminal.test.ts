@@ -11,6 +11,7 @@ import {
   newId,
   program,
   stateRoot,
+  waitUntil,
 } from "../bundle.ts";
 import { type ConsoleSocket, listenForConsole, type Terminal } from "../console.ts";
 import { refuse, script, succeed } from "../container.ts";
@@ -94,8 +95,7 @@ describe("create --console-socket", () => {
     converse(withTerminal("trap 'exit 0' HUP; echo ready; while :; do sleep 0.01; done"), (terminal, id) => {
       terminal.shows("ready\r\n");
       terminal.close();
-      for (let i = 0; i < 1000 && !succeed(["state", id]).includes('"stopped"'); i++) Bun.sleepSync(5);
-      expect(succeed(["state", id])).toContain('"stopped"');
+      waitUntil(() => succeed(["state", id]).includes('"stopped"'), "it has ended");
     });
   });
 

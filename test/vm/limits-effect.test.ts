@@ -1,21 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Resources } from "../../src/spec/resources.ts";
-import { type Config, directory, waitUntil } from "../bundle.ts";
-import { script, startContainer, succeed } from "../container.ts";
-import { fileOf, limits, mount, read, refusal, runLimited, top, write } from "./limits.ts";
+import { berth, type Config, waitUntil } from "../bundle.ts";
+import { forever, script, startContainer, succeed } from "../container.ts";
+import { fileOf, limits, MB, mount, read, refusal, run, runLimited, top, write } from "./limits.ts";
 
-// Each limit by what it does to the processes of the container.
-
-const MB = 2 ** 20;
-
-/** Runs a command that must succeed, and returns what it says. */
-function run(...command: string[]): string {
-  const { exitCode, stdout, stderr } = Bun.spawnSync(command);
-  expect({ command, exitCode, stderr: stderr.toString() }).toMatchObject({ exitCode: 0 });
-  return stdout.toString().trim();
-}
+// Each limit by what it does to the processes of the container. Those of block devices are in limits-io.test.ts.
 
 describe("memory", () => {
   const TAKE = "dd if=/dev/zero of=/dev/null bs=64M count=1 2> /dev/null; echo $?";
@@ -30,6 +21,32 @@ describe("memory", () => {
   test("within it, nobody is", () => {
     const { stdout } = runLimited({ memory: { limit: 128 * MB, swap: 128 * MB } }, TAKE);
     expect(stdout).toBe("0\n");
+  });
+
+  test("what is over limit is swapped out, up to swap", () => {
+    // A disk in memory: it is the guest's, and goes with it.
+    run("busybox", "modprobe", "brd", "rd_nr=1", "rd_size=131072");
+    run("mkswap", "/dev/ram0");
+    run("swapon", "/dev/ram0");
+    try {
+      const script = `${TAKE}; grep -w oom_kill /sys/fs/cgroup/memory.events; cat /sys/fs/cgroup/memory.swap.max`;
+      // 64 MB are taken. `swap` counts both together, as in Docker and cgroup v1.
+      const enough = runLimited({ memory: { limit: 32 * MB, swap: 96 * MB } }, script);
+      expect(enough.stdout).toBe(`0\noom_kill 0\n${64 * MB}\n`);
+      const scarce = runLimited({ memory: { limit: 32 * MB, swap: 48 * MB } }, script);
+      expect(scarce.stdout).toBe(`137\noom_kill 1\n${16 * MB}\n`);
+      const none = runLimited({ memory: { limit: 32 * MB, swap: 32 * MB } }, script);
+      expect(none.stdout).toBe("137\noom_kill 1\n0\n");
+    } finally {
+      run("swapoff", "/dev/ram0");
+      run("busybox", "modprobe", "-r", "brd");
+    }
+  });
+
+  test("unified: who goes over memory.high is held back, counted, and not killed", () => {
+    const script = `${TAKE}; grep -E "^(high|oom_kill) " /sys/fs/cgroup/memory.events`;
+    const { stdout } = runLimited({ unified: { "memory.high": "60M" } }, script);
+    expect(stdout).toMatch(/^0\nhigh [1-9]\d*\noom_kill 0\n$/);
   });
 
   test("a limit in which not even init can live is an error that says so, and leaves nothing", () => {
@@ -79,6 +96,17 @@ describe("pids", () => {
     expect(stderr).toContain("can't fork");
   });
 
+  test("a refusal is counted, and a process that joins counts as well", () => {
+    const { id, bundle } = startContainer(forever, limits({ pids: { limit: 2 } }));
+    const path = bundle.config.linux.cgroupsPath ?? "";
+    const { stdout, stderr } = berth(["exec", id, "sh", "-c", "echo in; sleep 1000; echo never"]);
+    expect(stdout).toBe("in\n");
+    expect(stderr).toContain("can't fork");
+    expect(read(path, "pids.events")).toMatch(/^max [1-9]\d*$/);
+    expect(read(path, "pids.max")).toBe("2");
+    succeed(["delete", "--force", id]);
+  });
+
   test("0 refuses the first one", () => {
     const { stdout, stderr } = runLimited({ pids: { limit: 0 } }, "echo one; sleep 1000 & echo two");
     expect(stdout).toBe("one\n");
@@ -95,6 +123,37 @@ describe("cpu", () => {
   test.each(["0", "1"])("cpus %s is what sched_getaffinity sees", (cpus) => {
     const { stdout } = runLimited({ cpu: { cpus } }, "grep Cpus_allowed_list /proc/self/status; nproc");
     expect(stdout).toBe(`Cpus_allowed_list:\t${cpus}\n1\n`);
+  });
+
+  test("burst lends what earlier periods have not used, and the loans are counted", () => {
+    const script =
+      "until grep -q 'nr_bursts [1-9]' /sys/fs/cgroup/cpu.stat; do usleep 200000; i=0; while [ $i -lt 500 ]; do i=$((i + 1)); done; done; echo lent";
+    const cpu = { quota: 4000, period: 100_000, burst: 4000 };
+    expect(runLimited({ cpu }, script).stdout).toBe("lent\n");
+  });
+
+  test("cpus hold for a process that joins, and an update moves those that run", () => {
+    const see = "grep Cpus_allowed_list /proc/self/status; nproc";
+    const { id, pid } = startContainer(forever, limits({ cpu: { cpus: "1" } }));
+    expect(succeed(["exec", id, "sh", "-c", see])).toBe("Cpus_allowed_list:\t1\n1\n");
+    succeed(["update", "--cpuset-cpus", "0", id]);
+    expect(readFileSync(`/proc/${pid}/status`, "utf8")).toContain("Cpus_allowed_list:\t0\n");
+    expect(succeed(["exec", id, "sh", "-c", see])).toBe("Cpus_allowed_list:\t0\n1\n");
+    succeed(["delete", "--force", id]);
+  });
+
+  test("shares divide a CPU that two want", () => {
+    const spin = "while :; do :; done";
+    const [many, few] = [8192, 512].map((shares) =>
+      startContainer(script(spin), limits({ cpu: { shares, cpus: "0" } })),
+    );
+    if (many === undefined || few === undefined) throw new Error("two were started");
+    waitUntil(() => ticks(few.pid) >= 2 && ticks(many.pid) >= 2, "both run");
+    const before = [ticks(many.pid), ticks(few.pid)] as const;
+    waitUntil(() => ticks(many.pid) >= before[0] + 200, "the one has run for two seconds");
+    // By their weights, 465 and 59, the other gets an eighth of it.
+    expect(ticks(few.pid) - before[1]).toBeLessThan(100);
+    for (const { id } of [many, few]) succeed(["delete", "--force", id]);
   });
 
   test("idle gives way to others", () => {
@@ -127,92 +186,10 @@ function ticks(pid: number): number {
   return Number(fields[11]) + Number(fields[12]);
 }
 
-describe("blockIO", () => {
-  /** Runs `use` with a loop device. */
-  function withLoop<T>(use: (device: { major: number; minor: number }, name: string) => T): T {
-    if (!existsSync("/dev/loop-control")) run("busybox", "modprobe", "loop");
-    const file = join(directory, "disk");
-    run("truncate", "-s", "16M", file);
-    const name = run("losetup", "--find", "--show", file);
-    const [major, minor] = run("stat", "-c", "%Hr %Lr", name).split(" ").map(Number);
-    try {
-      return use({ major: major ?? -1, minor: minor ?? -1 }, name);
-    } finally {
-      run("losetup", "--detach", name);
-      rmSync(file);
-    }
-  }
-
-  /** How long it takes in a container to read 2 MiB from a device, in milliseconds. */
-  function timeToRead(blockIO: Resources["blockIO"], device: { major: number; minor: number }): number {
-    const script =
-      "read a _ < /proc/uptime; dd if=/dev/disk of=/dev/null bs=64k count=32 2> /dev/null || exit 1; read b _ < /proc/uptime; echo $a $b";
-    // What was read before is not read again.
-    writeFileSync("/proc/sys/vm/drop_caches", "3");
-    const { stdout, status } = runLimited(blockIO === undefined ? {} : { blockIO }, script, ({ linux }) => {
-      linux.devices = [{ type: "b", path: "/dev/disk", ...device }];
-      linux.resources = { ...linux.resources, devices: [{ allow: true, type: "b", ...device, access: "r" }] };
-    });
-    expect(status).toBe(0);
-    const [begin = 0, end = 0] = stdout.trim().split(" ").map(Number);
-    return (end - begin) * 1000;
-  }
-
-  test("throttleReadBpsDevice and throttleReadIOPSDevice hold", () => {
-    withLoop((device) => {
-      const free = timeToRead(undefined, device);
-      const bytes = timeToRead({ throttleReadBpsDevice: [{ ...device, rate: MB / 2 }] }, device);
-      // 2 MiB at half a MiB per second: 4 s, of which the kernel lets a slice pass at once.
-      expect(bytes).toBeGreaterThan(3000);
-      expect(free).toBeLessThan(bytes / 2);
-    });
-  });
-
-  test("all throttles stand in one line of io.max", () => {
-    withLoop((device) => {
-      const of = (rate: number) => [{ ...device, rate }];
-      const { stdout } = runLimited(
-        {
-          blockIO: {
-            throttleReadBpsDevice: of(1000),
-            throttleWriteBpsDevice: of(2000),
-            throttleReadIOPSDevice: of(30),
-            throttleWriteIOPSDevice: of(40),
-          },
-        },
-        "cat /sys/fs/cgroup/io.max",
-      );
-      expect(stdout).toBe(`${device.major}:${device.minor} rbps=1000 wbps=2000 riops=30 wiops=40\n`);
-    });
-  });
-
-  test("0 takes a throttle away", () => {
-    withLoop((device) => {
-      const throttle = (rate: number) => ({ throttleReadBpsDevice: [{ ...device, rate }] });
-      expect(runLimited({ blockIO: throttle(0) }, "cat /sys/fs/cgroup/io.max").stdout).toBe("");
-    });
-  });
-
-  test("weightDevice needs a scheduler that knows weights, and says so", () => {
-    withLoop((device, name) => {
-      const weightDevice = [{ ...device, weight: 500 }];
-      const scheduler = `/sys/block/${name.slice("/dev/".length)}/queue/scheduler`;
-      if (existsSync(fileOf("", "io.bfq.weight")) || readFileSync(scheduler, "utf8").includes("bfq")) {
-        writeFileSync(scheduler, "bfq");
-        const { stdout } = runLimited({ blockIO: { weightDevice } }, "cat /sys/fs/cgroup/io.bfq.weight");
-        expect(stdout).toBe(`default 100\n${device.major}:${device.minor} 500\n`);
-        writeFileSync(scheduler, "none");
-      }
-      expect(refusal({ blockIO: { weightDevice } })).toMatch(
-        /weightDevice\[0\]\.weight: .*\n.*neither the bfq scheduler/,
-      );
-    });
-  });
-});
-
 test("hugepageLimits: a huge page beyond the limit is refused", () => {
   writeFileSync("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "4");
-  const script = "fallocate -l 4M /mnt/a && echo two; fallocate -l 6M /mnt/b && echo five";
+  const script =
+    "fallocate -l 4M /mnt/a && echo two; fallocate -l 6M /mnt/b && echo five; cat /sys/fs/cgroup/hugetlb.2MB.max";
   const { stdout } = runLimited(
     { hugepageLimits: [{ pageSize: "2MB", limit: 4 * MB }] },
     script,
@@ -220,7 +197,7 @@ test("hugepageLimits: a huge page beyond the limit is refused", () => {
       mounts.push({ destination: "/mnt", type: "hugetlbfs", source: "hugetlbfs", options: ["pagesize=2M"] });
     },
   );
-  expect(stdout).toBe("two\n");
+  expect(stdout).toBe(`two\n${4 * MB}\n`);
   writeFileSync("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "0");
 });
 
@@ -233,4 +210,20 @@ test("devices: who opens one that no rule allows is refused", () => {
   });
   expect(stdout).toBe("null\n");
   expect(stderr).toContain("/mnt/kmsg': Operation not permitted");
+});
+
+test("devices: an access that the rule does not name is refused, the one that it names is not", () => {
+  const script = "cat < /mnt/loop && echo read; (echo > /mnt/loop) 2>&1";
+  const { stdout } = runLimited({}, script, (config) => {
+    config.mounts.push({ destination: "/mnt", type: "tmpfs", source: "tmpfs", options: ["dev"] });
+    config.linux.devices = [{ type: "b", path: "/mnt/loop", major: 7, minor: 0 }];
+    const none = { allow: false, access: "rwm" };
+    const devices = [none, { allow: true, type: "b", major: 7, minor: 0, access: "r" } as const];
+    config.linux.resources = { ...config.linux.resources, devices };
+  });
+  expect(stdout.split("\n")).toEqual([
+    "read",
+    expect.stringContaining("/mnt/loop: Operation not permitted"),
+    "",
+  ]);
 });

@@ -1,11 +1,9 @@
 import { readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 import type { Resources } from "../../src/spec/resources.ts";
-import { mount, read, refusal, runLimited, top, withLimits } from "./limits.ts";
+import { MB, mount, read, refusal, runLimited, top, withLimits } from "./limits.ts";
 
 // Each field, read back from the files of the container's cgroup.
-
-const MB = 2 ** 20;
 
 /** Name, linux.resources, and what the files must say. */
 const ROWS: readonly [name: string, resources: Resources, files: Readonly<Record<string, string>>][] = [

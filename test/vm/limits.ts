@@ -1,10 +1,13 @@
 /** What the tests of limits share: containers with linux.resources, and the files of their cgroups. Each needs a host with cgroup v2 alone. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { expect } from "vitest";
 import { cgroup2Mount } from "../../src/cgroups/hierarchy.ts";
 import type { Resources } from "../../src/spec/resources.ts";
 import { type Config, directory, makeBundle, newId, type Result, runScript } from "../bundle.ts";
 import { createContainer, forever, refuse, succeed } from "../container.ts";
+
+export const MB = 2 ** 20;
 
 export const mount = cgroup2Mount();
 
@@ -14,6 +17,13 @@ export const top = `/${basename(directory)}`;
 export const fileOf = (path: string, file: string) => join(mount + path, file);
 export const read = (path: string, file: string) => readFileSync(fileOf(path, file), "utf8").trim();
 export const write = (path: string, file: string, value: string) => writeFileSync(fileOf(path, file), value);
+
+/** Runs a command that must succeed, and returns what it says. */
+export function run(...command: string[]): string {
+  const { exitCode, stdout, stderr } = Bun.spawnSync(command);
+  expect({ command, exitCode, stderr: stderr.toString() }).toMatchObject({ exitCode: 0 });
+  return stdout.toString().trim();
+}
 
 /** Changes a config.json so that the container has these limits, beside the device rules of all. */
 export const limits = (resources: Resources) => (config: Config) => {

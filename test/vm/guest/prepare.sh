@@ -14,3 +14,7 @@ mount -t tmpfs -o mode=1777 shm /dev/shm
 mount -t mqueue mqueue /dev/mqueue
 $bin/busybox ifconfig lo 127.0.0.1 up
 hostname berth-vm
+# Each test copies it, which by 9p takes longer than all that berth does in the test.
+rootfs=$project/bundles/hello/rootfs
+cp -a "$rootfs" /run/berth-vm/rootfs
+mount --bind /run/berth-vm/rootfs "$rootfs"
