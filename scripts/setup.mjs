@@ -47,6 +47,7 @@ const ENGINES = [
   ["netavark", "/usr/lib/podman/netavark"],
   ["catatonit", "/usr/bin/catatonit"],
   ["tini", "/usr/bin/tini"],
+  ["docker-compose", "/usr/bin/docker-compose"],
 ];
 
 /** With --known, as in npm test, not where test/known.json says that it cannot be. */

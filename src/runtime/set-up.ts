@@ -33,7 +33,7 @@ export function setUp(
     const context = compileContext(options, bundle, {
       rootfs: making.record.rootfs,
       cgroup: making.record.cgroup,
-      cgroupsOfV1: making.record.v1,
+      cgroupsOfV1: making.v1?.show(making.record.v1 ?? []),
       special: making.special?.steps,
       seccomp: making.seccomp,
     });

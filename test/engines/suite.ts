@@ -10,7 +10,9 @@ import { report } from "./report.ts";
 import { makePlace, type Place, removeScratch } from "./scratch.ts";
 
 /** The runtimes of this run. runc alone shows what works on a host: BERTH_ENGINES_ONLY=runc. */
-const wanted = RUNTIMES.filter((name) => [undefined, "", name].includes(process.env.BERTH_ENGINES_ONLY));
+export const wanted = RUNTIMES.filter((name) =>
+  [undefined, "", name].includes(process.env.BERTH_ENGINES_ONLY),
+);
 
 interface Side<O extends Operation> {
   readonly place: Place;
@@ -36,7 +38,7 @@ export function compareRuntimes<O extends Operation>(engine: Engine<O>, operatio
       let left: string[] = [];
       try {
         for (const { started } of sides) await started.stop();
-        left = leftovers(baseline, engine.keeps);
+        left = await leftovers(baseline, engine.keeps);
       } finally {
         sweep(baseline);
         removeScratch();
