@@ -20,6 +20,7 @@ const libc = dlopen("libc.so.6", {
   dlsym: { args: [], returns: "void" },
 });
 
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const addressOf = (of: object): number => Number("ptr" in of ? of.ptr : 0);
 
 globalThis.native = {
@@ -30,7 +31,7 @@ globalThis.native = {
   },
   address: (array) => ptr(array),
   text: (address, length) =>
-    length === 0 ? "" : new TextDecoder().decode(toArrayBuffer(address as never, 0, length)),
+    length === 0 ? "" : decoder.decode(toArrayBuffer(address as never, 0, length)),
   place(text, address, room) {
     const bytes = new TextEncoder().encode(text);
     if (bytes.length > 0 && bytes.length <= room) {
