@@ -30,8 +30,7 @@ globalThis.native = {
     return Number(symbols.berth_call(at, a, b, c, d, e, f, g));
   },
   address: (array) => ptr(array),
-  text: (address, length) =>
-    length === 0 ? "" : decoder.decode(toArrayBuffer(address as never, 0, length)),
+  text: (address, length) => (length === 0 ? "" : decoder.decode(toArrayBuffer(address as never, 0, length))),
   place(text, address, room) {
     const bytes = new TextEncoder().encode(text);
     if (bytes.length > 0 && bytes.length <= room) {

@@ -66,13 +66,17 @@ beforeAll(() => {
 });
 
 /** Runs the program by a shell's command line, in which it is "$@". */
-function call(args: readonly string[], input = new Uint8Array(0), line = 'exec "$@"') {
+function call(
+  args: readonly string[],
+  input: Uint8Array<ArrayBuffer> = new Uint8Array(0),
+  line = 'exec "$@"',
+) {
   const options = { stdin: input, env: { PATH: process.env.PATH ?? "" } };
   const child = Bun.spawnSync(["bash", "-c", line, "bash", program, ...args], options);
   return { status: child.exitCode, stdout: child.stdout.toString(), stderr: child.stderr.toString() };
 }
 
-const printed = (args: readonly string[], input?: Uint8Array, line?: string): unknown => {
+const printed = (args: readonly string[], input?: Uint8Array<ArrayBuffer>, line?: string): unknown => {
   const { status, stdout, stderr } = call(args, input, line);
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   return JSON.parse(stdout);
