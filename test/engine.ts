@@ -29,7 +29,8 @@ globalThis.native = {
     const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0] = given;
     return Number(symbols.berth_call(at, a, b, c, d, e, f, g));
   },
-  address: (array) => ptr(array),
+  // Bun has no address for nothing.
+  address: (array) => (array.length === 0 ? 0 : ptr(array)),
   text: (address, length) => (length === 0 ? "" : decoder.decode(toArrayBuffer(address as never, 0, length))),
   place(text, address, room) {
     const bytes = new TextEncoder().encode(text);
