@@ -43,6 +43,8 @@ switch (what) {
     throw new TypeError("thrown here");
   case "reject":
     await Promise.reject("a text");
+  case "eval":
+    new Function("return 1")();
   case "wait":
     await new Promise(() => {});
   case "import":
@@ -128,6 +130,7 @@ describe("what goes wrong in it", () => {
   test.each([
     [["throw"], "TypeError: thrown here\n    at <anonymous> (main.js:"],
     [["reject"], "a text\n"],
+    [["eval"], "TypeError: "],
     [["import"], 'ReferenceError: no module "absent.js" in this program\n'],
     [["wait"], "InternalError: it waits for what nothing will bring\n"],
     [["address"], "TypeError: "],
