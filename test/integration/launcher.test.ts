@@ -297,6 +297,23 @@ describe("the program may be called", () => {
     });
   });
 
+  test("with as many arguments as the kernel takes", () => {
+    const many = Array.from({ length: 100_000 }, () => "y");
+    const bundle = makeBundle((config) => {
+      config.process.args = ["/bin/sh", "-c", "echo $#", "sh", ...many];
+    });
+    for (const args of [
+      ["exec", "absent", ...many],
+      ["exec", "--", "absent", ...many],
+    ])
+      expect(berth(args)).toMatchObject({
+        status: 255,
+        stderr: expect.stringContaining('"absent" does not exist'),
+      });
+    expect(berth(["run", "-b", bundle.path, newId()])).toMatchObject({ status: 0, stdout: "100000\n" });
+    expect(berth(["explain", bundle.path])).toMatchObject({ status: 0, stderr: "" });
+  });
+
   test("and gives its arguments to the engine as they are", () => {
     const { stderr } = berth(["state", "--", "-e console.log(1) ü\n"]);
     expect(stderr).toMatch(/^berth: .*-e console\.log\(1\) ü/);
