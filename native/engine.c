@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "ffi.h"
+#include "text.h"
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <linux/close_range.h>
-#include <quickjs.h>
+#include <sys/resource.h>
 
 /* scripts/embed.mjs makes them. */
 struct module {
@@ -23,7 +24,7 @@ struct module {
 extern const struct module modules[];
 
 /* Cycles are collected once there is so much: no verb comes to that, but `events` may run for months. */
-enum { COLLECT_ABOVE = 8 << 20, MAX_ARGUMENTS = 8, MAX_PATH = 4096 };
+enum { COLLECT_ABOVE = 8 << 20, MAX_STACK = 1 << 20, MAX_ARGUMENTS = 8, MAX_PATH = 4096 };
 
 /* What src/linux/memory.ts hands out: pages that nobody touches cost nothing. */
 static uint8_t memory[1 << 18];
@@ -32,8 +33,9 @@ static void __attribute__((noreturn)) give_up(JSContext *js)
 {
 	JSValue error = JS_GetException(js);
 	const char *text = JS_ToCString(js, error);
+	const char *stack = JS_IsError(js, error) ? JS_ToCString(js, JS_GetPropertyStr(js, error, "stack")) : 0;
 
-	dprintf(2, "berth: %s\n", text ? text : "unknown failure");
+	dprintf(2, "berth: internal error: %s\n%s", text ? text : "no memory", stack ? stack : "");
 	_exit(1);
 }
 
@@ -82,10 +84,12 @@ static JSValue address_of(JSContext *js, JSValueConst this, int argc, JSValueCon
 		return buffer;
 	bytes = JS_GetArrayBuffer(js, &size, buffer);
 	JS_FreeValue(js, buffer);
+	if (!bytes)
+		return JS_EXCEPTION;
 	return JS_NewInt64(js, (int64_t)(bytes + offset));
 }
 
-/* text(address, length): what is there, from UTF-8. */
+/* text(address, length): what is there, from UTF-8; of what is not, each mistake is U+FFFD. */
 static JSValue text_at(JSContext *js, JSValueConst this, int argc, JSValueConst *argv)
 {
 	int64_t a[MAX_ARGUMENTS];
@@ -93,26 +97,18 @@ static JSValue text_at(JSContext *js, JSValueConst this, int argc, JSValueConst 
 	(void)this;
 	if (integers(js, argc, argv, a) < 0)
 		return JS_EXCEPTION;
-	return JS_NewStringLen(js, (const char *)a[0], (size_t)a[1]);
+	return berth_string(js, (const uint8_t *)a[0], (size_t)a[1]);
 }
 
 /* place(text, address, room): as UTF-8, if there is room for all of it; its length in bytes either way. */
 static JSValue place_text(JSContext *js, JSValueConst this, int argc, JSValueConst *argv)
 {
 	int64_t a[MAX_ARGUMENTS];
-	size_t length;
-	const char *text;
 
 	(void)this;
-	if (argc != 3 || integers(js, argc - 1, argv + 1, a) < 0)
+	if (integers(js, argc - 1, argv + 1, a) < 0)
 		return JS_EXCEPTION;
-	text = JS_ToCStringLen(js, &length, argv[0]);
-	if (!text)
-		return JS_EXCEPTION;
-	if ((int64_t)length <= a[1])
-		memcpy((char *)a[0], text, length);
-	JS_FreeCString(js, text);
-	return JS_NewInt64(js, (int64_t)length);
+	return berth_place(js, argv[0], (uint8_t *)a[0], a[1]);
 }
 
 static void set_address(JSContext *js, JSValue object, const char *name, const void *of)
@@ -125,7 +121,7 @@ static JSValue list_of(JSContext *js, char **strings)
 	JSValue list = JS_NewArray(js);
 
 	for (uint32_t i = 0; strings[i]; i++)
-		JS_SetPropertyUint32(js, list, i, JS_NewString(js, strings[i]));
+		JS_SetPropertyUint32(js, list, i, berth_string(js, (const uint8_t *)strings[i], strlen(strings[i])));
 	return list;
 }
 
@@ -139,7 +135,8 @@ static JSValue environment_of(JSContext *js, char **variables)
 		JSAtom name = value ? JS_NewAtomLen(js, *variables, (size_t)(value - *variables)) : JS_ATOM_NULL;
 		if (name == JS_ATOM_NULL)
 			continue;
-		JS_SetProperty(js, object, name, JS_NewString(js, value + 1));
+		value++;
+		JS_SetProperty(js, object, name, berth_string(js, (const uint8_t *)value, strlen(value)));
 		JS_FreeAtom(js, name);
 	}
 	return object;
@@ -151,11 +148,13 @@ static JSValue environment_of(JSContext *js, char **variables)
  */
 static int inherit_descriptors(void)
 {
-	int count = 0, fd;
+	int count = 0;
 
-	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= 2)
-		;
-	close(fd);
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) {
+			dprintf(2, "berth: descriptor %d is closed, and /dev/null cannot be opened in its place\n", fd);
+			_exit(1);
+		}
 	while (fcntl(3 + count, F_GETFD) >= 0)
 		count++;
 	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
@@ -170,7 +169,7 @@ static JSValue own_directory(JSContext *js)
 
 	while (length > 0 && path[length - 1] != '/')
 		length--;
-	return JS_NewStringLen(js, path, length > 0 ? (size_t)length - 1 : 0);
+	return berth_string(js, (const uint8_t *)path, length > 0 ? (size_t)length - 1 : 0);
 }
 
 static void set_engine(JSContext *js, int argc, char **argv, char **envp)
@@ -238,6 +237,15 @@ static JSContext *new_context(JSRuntime *runtime)
 	return js;
 }
 
+/* Deep nesting is an error rather than a crash, however small the stack; half of it is for the arguments, and for C. */
+static void limit_stack(JSRuntime *runtime)
+{
+	struct rlimit limit;
+	int is_small = getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur / 2 < MAX_STACK;
+
+	JS_SetMaxStackSize(runtime, is_small ? limit.rlim_cur / 2 : MAX_STACK);
+}
+
 int main(int argc, char **argv, char **envp)
 {
 	JSRuntime *runtime = JS_NewRuntime();
@@ -251,6 +259,7 @@ int main(int argc, char **argv, char **envp)
 	/* A reader that is gone is an errno, and so is a file that may not grow. Containers get their signals anew. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	limit_stack(runtime);
 	JS_SetGCThreshold(runtime, COLLECT_ABOVE);
 	JS_SetModuleLoaderFunc(runtime, load_module);
 	set_engine(js, argc, argv, envp);
@@ -263,8 +272,12 @@ int main(int argc, char **argv, char **envp)
 	while (JS_IsJobPending(runtime))
 		if (JS_ExecutePendingJob(runtime, &js) < 0)
 			give_up(js);
-	if (JS_PromiseState(js, done) != JS_PROMISE_FULFILLED) {
+	if (JS_PromiseState(js, done) == JS_PROMISE_REJECTED) {
 		JS_Throw(js, JS_PromiseResult(js, done));
+		give_up(js);
+	}
+	if (JS_PromiseState(js, done) != JS_PROMISE_FULFILLED) {
+		JS_ThrowInternalError(js, "engine.c", __LINE__, "it waits for what nothing will bring");
 		give_up(js);
 	}
 	/* What it holds goes with the process. */

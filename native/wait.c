@@ -1,5 +1,5 @@
 /*
- * Waits in the engine's place for the end of a container's process that lives longer than a moment: the engine holds some forty
+ * Waits in the engine's place for the end of a container's process that lives longer than a moment: the engine holds some
  * megabytes, and this holds a few pages. The engine becomes this program, so that children, subreaper and parent stay.
  *
  * Started as: "berth-wait" PID PIDFD REAP LOW HIGH MASTER SETTINGS [COMMAND [ARGUMENT...]], with all signals blocked.

@@ -5,6 +5,8 @@
 // code of every other; with shared parts, it would load ten files. Modules that two bundles share exist twice at
 // run time when both are loaded, so that nothing may depend on the identity of a class or a constant across an import().
 //
+// Beside each lies its source map, by which scripts/where.mjs reads a stack.
+//
 // Usage: bun scripts/bundle.ts DIRECTORY [COMMIT]
 
 import { dirname, join, relative } from "node:path";
@@ -34,6 +36,7 @@ for (const file of bundles) {
     target: "browser",
     format: "esm",
     minify: true,
+    sourcemap: "external",
     define: { BERTH_COMMIT: JSON.stringify(commit) },
     plugins: [
       {

@@ -1,7 +1,7 @@
 // Brings a fresh Debian or Ubuntu machine to where berth can be built, tested and run, and does nothing on one that is there.
 // Called by the scripts of package.json. Plain Node: it runs before anything is installed.
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import {
   buildMachine,
   checkMachine as checkVirtualMachine,
@@ -12,8 +12,6 @@ import { buildRootfs, findStaticBusybox } from "./rootfs.mjs";
 import { attempt, find, giveUp, isDone, perform, root, run, say } from "./stage.mjs";
 
 const bun = `${root}node_modules/bun/bin/bun.exe`;
-const machine = { x64: "x86_64", arm64: "aarch64" }[process.arch] ?? process.arch;
-const quickjs = `${root}node_modules/@suchipi/quickjs/build/${machine}-unknown-linux-gnu/bin/quickjs-run`;
 const libexec = `${root}dist/libexec`;
 
 /* Bun alone has an install script, and npm runs it or not by its version and settings. What is in npm's cache needs no network. */
@@ -97,7 +95,7 @@ const stages = [
     ],
     inputs: () => [
       ...["src", "native", "package-lock.json"].map((path) => `${root}${path}`),
-      ...["bundle.ts", "bytecode.mjs", "setup.mjs"].map((name) => `${root}scripts/${name}`),
+      ...["bundle.ts", "bytecode.mjs", "embed.mjs"].map((name) => `${root}scripts/${name}`),
     ],
     outputs: [`${libexec}/berth`],
     make: compileEngine,
@@ -248,36 +246,13 @@ function installNodeModules() {
   run(bun, ["--version"], "Bun does not run here", "it needs glibc, and an x86-64 or arm64 processor");
 }
 
-/** src/ as JavaScript, a bundle for each import(); these as bytecode; and that in one executable with the interpreter. */
+/** src/ as JavaScript, a bundle for each import(); and these in one executable with the interpreter. */
 function compileEngine() {
   const bundles = `${root}dist/.bundle`;
   const cannot = "cannot compile the engine";
   rmSync(bundles, { recursive: true, force: true });
   run(bun, ["scripts/bundle.ts", bundles, commit()], cannot);
-  const names = readdirSync(bundles).sort();
-  run(quickjs, ["scripts/bytecode.mjs", ...names.map((name) => `${bundles}/${name}`)], cannot);
-  writeFileSync(`${bundles}/modules.S`, moduleTable(bundles, names));
-  run("make", ["-C", "native", "engine", `MODULES=${bundles}`], cannot);
-}
-
-/** The bytecode of the modules as native/engine.c finds it: a table of names, addresses and sizes, whose last name is null. */
-function moduleTable(bundles, names) {
-  const entries = names.map((_, i) => `.quad name${i}, code${i}, end${i} - code${i}`);
-  const contents = names.map(
-    (name, i) =>
-      `name${i}: .asciz "${name}"\n.balign 16\ncode${i}: .incbin "${bundles}/${name}.bytecode"\nend${i}:`,
-  );
-  return `${[
-    '.section .data.rel.ro, "aw"',
-    ".balign 8",
-    ".globl modules",
-    "modules:",
-    ...entries,
-    ".quad 0, 0, 0",
-    ".section .rodata",
-    ...contents,
-    '.section .note.GNU-stack, "", %progbits',
-  ].join("\n")}\n`;
+  run(process.execPath, ["scripts/embed.mjs", bundles, `${root}dist`], cannot);
 }
 
 /** The commit that is built, for --version; a copy without history has none. */

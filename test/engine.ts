@@ -20,6 +20,7 @@ const libc = dlopen("libc.so.6", {
   dlsym: { args: [], returns: "void" },
 });
 
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const addressOf = (of: object): number => Number("ptr" in of ? of.ptr : 0);
 
 globalThis.native = {
@@ -28,9 +29,9 @@ globalThis.native = {
     const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0] = given;
     return Number(symbols.berth_call(at, a, b, c, d, e, f, g));
   },
-  address: (array) => ptr(array),
-  text: (address, length) =>
-    length === 0 ? "" : new TextDecoder().decode(toArrayBuffer(address as never, 0, length)),
+  // Bun has no address for nothing.
+  address: (array) => (array.length === 0 ? 0 : ptr(array)),
+  text: (address, length) => (length === 0 ? "" : decoder.decode(toArrayBuffer(address as never, 0, length))),
   place(text, address, room) {
     const bytes = new TextEncoder().encode(text);
     if (bytes.length > 0 && bytes.length <= room) {

@@ -67,12 +67,12 @@ export function parseArguments<T extends Options>(
   for (let i = 0; i < argv.length; i++) {
     const word = argv[i] as string;
     if (word === "--") {
-      positionals.push(...argv.slice(i + 1));
+      takeRest(positionals, argv, i + 1);
       break;
     }
     if (word.length < 2 || !word.startsWith("-")) {
       if (stopAtPositional) {
-        positionals.push(...argv.slice(i));
+        takeRest(positionals, argv, i);
         break;
       }
       positionals.push(word);
@@ -153,4 +153,9 @@ function parseValue(
         hint: `--${name} is one of: ${option.choices.join(", ")}`,
       });
   }
+}
+
+/** One by one: a command line may be longer than what the engine passes to one function. */
+function takeRest(positionals: string[], argv: readonly string[], from: number): void {
+  for (let i = from; i < argv.length; i++) positionals.push(argv[i] as string);
 }

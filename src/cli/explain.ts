@@ -49,7 +49,7 @@ function stepsText(steps: readonly ExplainedStep[]): string {
     const wanted = [step.path, step.subject].filter((part) => part !== "").join(" ");
     if (wanted !== heading && wanted !== "") lines.push(`  ${wanted}`);
     heading = wanted;
-    lines.push(...stepLines(step).map((line) => `    ${line}`));
+    for (const line of stepLines(step)) lines.push(`    ${line}`);
   }
   return lines.map((line) => `${line}\n`).join("");
 }

@@ -64,13 +64,20 @@ export function withHint(message: string, hint: string | undefined): string {
 }
 
 const MAX_CAUSES = 10;
+const MAX_FRAMES = 20;
 
-/** An error and those behind it, with their stacks, one string each. */
+/** An error and those behind it, with their stacks, one string each. scripts/where.mjs tells where in src/ that is. */
 function causes(error: unknown): string[] {
   const found: string[] = [];
   for (let cause = error; cause !== undefined && found.length < MAX_CAUSES; ) {
-    found.push(cause instanceof Error ? (cause.stack ?? cause.message) : messageOf(cause));
+    found.push(cause instanceof Error ? told(cause) : messageOf(cause));
     cause = cause instanceof Error ? cause.cause : undefined;
   }
   return found;
+}
+
+/** In this engine a stack is that and no more: not the error as well. */
+function told(error: Error): string {
+  const frames = (error.stack ?? "").split("\n").filter((line) => /^ +at /.test(line));
+  return [String(error), ...frames.slice(0, MAX_FRAMES)].join("\n");
 }

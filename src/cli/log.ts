@@ -1,10 +1,7 @@
 import { O_APPEND, O_CREAT, O_WRONLY } from "../linux/constants.ts";
 import { open, writeAll } from "../linux/file.ts";
 
-/*
- * Forty lines instead of a package: pino would add 0.7 ms to every start of the compiled engine, though it were loaded only
- * when needed, for the node: modules of a bundle are loaded with it; another 6 ms to the first line; and has no text format.
- */
+// Forty lines instead of a package: pino wants Node's modules, which the engine has not, and has no text format.
 
 /** From what is said most often to what is said last. The names are those that engines look for in log lines. */
 export const LEVELS = ["debug", "info", "warning", "error", "fatal"] as const;

@@ -60,5 +60,9 @@ function runPs(options: readonly string[]): string {
   const { exit, stdout, stderr } = runTool([path, ...options]);
   const status = exitStatus(exit);
   if (status === 0) return stdout;
-  throw new BerthError("ps", `ps ${options.join(" ")}: exit status ${status}: ${stderr.trim()}`);
+  const said = stderr.trim();
+  throw new BerthError(
+    "ps",
+    `ps ${options.join(" ")}: exit status ${status}${said === "" ? "" : `: ${said}`}`,
+  );
 }

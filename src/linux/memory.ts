@@ -9,8 +9,7 @@ let used = 0;
 
 /**
  * Memory to pass to the kernel: one region that is never collected or moved, so that an address stays good while a system
- * call uses it, however the engine optimises the caller. {@link scratch} starts it afresh; a caller uses what it took
- * before anyone calls that again.
+ * call uses it. {@link scratch} starts it afresh; a caller uses what it took before anyone calls that again.
  */
 export interface Scratch {
   /** Address of `text`, NUL-terminated. */

@@ -1,9 +1,10 @@
 import type { BerthError } from "../errors.ts";
 import { CLOSE_RANGE_CLOEXEC, POLLIN, PR_SET_PDEATHSIG, SIGKILL } from "../linux/constants.ts";
+import { ENOENT } from "../linux/errno.ts";
 import { readSome, type Scope, scoped, writeAll } from "../linux/file.ts";
 import { environment } from "../linux/native.ts";
 import { pipe } from "../linux/pipe.ts";
-import { type Exit, poll, waitPidfd } from "../linux/process.ts";
+import { type Exit, poll, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
 import { socketPair } from "../linux/socket.ts";
 import { openExecutor, type Spawned, type SpawnRequest, sealedMemfd, spawn } from "../linux/spawn.ts";
 import { fromUtf8 } from "../linux/text.ts";
@@ -100,6 +101,7 @@ export function runTool(argv: readonly [path: string, ...rest: string[]], path =
   const { call } = serving("identity", path, argv[0]);
   const execute = call("execve", [argv[0], stringArray(argv), stringArray(variables)], {
     what: "execute it",
+    hints: { [ENOENT]: 'the interpreter that its "#!" line names is missing' },
   });
   return scoped((scope) => {
     const [nothing, closed] = pipe().map(scope.keep) as [number, number];
@@ -110,10 +112,15 @@ export function runTool(argv: readonly [path: string, ...rest: string[]], path =
     const tool = startProgram("berth-tool", steps, [nothing, stdoutOfTool, stderrOfTool], scope);
     scope.drop(stdoutOfTool);
     scope.drop(stderrOfTool);
+    // First: an executor that failed stays until it is let go, with both pipes open.
+    const failure = failureOf(tool);
+    if (failure !== undefined) {
+      tryPidfdSignal(tool.pidfd, SIGKILL);
+      waitPidfd(tool.pidfd);
+      throw failure;
+    }
     const said = readToEnds([stdout, stderr]);
     const exit = waitPidfd(tool.pidfd);
-    const failure = failureOf(tool);
-    if (failure !== undefined) throw failure;
     return { exit, stdout: said[0] ?? "", stderr: said[1] ?? "" };
   });
 }

@@ -94,11 +94,15 @@ function configOf(resources: unknown): string {
 
 /** Checks the form of what is asked for, and no more: it may only make sense with what was there before. @throws BerthError "invalid-config" */
 async function understand(resources: unknown, source: string): Promise<Resources> {
-  const config: unknown = JSON.parse(configOf(resources));
-  dropNulls(config);
-  if (acceptsSpec(config)) return config.linux.resources ?? {};
-  const { explainInvalid } = await import("../spec/problems.ts");
-  return explainInvalid(config, source).linux.resources ?? {};
+  try {
+    const config: unknown = JSON.parse(configOf(resources));
+    dropNulls(config);
+    if (acceptsSpec(config)) return config.linux.resources ?? {};
+    const { explainInvalid } = await import("../spec/problems.ts");
+    return explainInvalid(config, source).linux.resources ?? {};
+  } catch (error) {
+    throw (await import("../spec/json-fault.ts")).orTooDeep(error, source);
+  }
 }
 
 async function applyTo(

@@ -1,3 +1,5 @@
+import { BerthError, isBerthError } from "../errors.ts";
+
 // Where a text stops being JSON. JSON.parse says that it is not, but not where; this runs only after it has failed.
 
 const SPACE = /[ \t\n\r]*/y;
@@ -25,6 +27,20 @@ export function describeJsonFault(text: string, file: string): string {
   const before = text.slice(0, fault.at).split("\n");
   const column = (before.at(-1)?.length ?? 0) + 1;
   return `${file}: not JSON: line ${before.length}, column ${column}: found ${foundAt(text, fault.at)}, expected ${fault.expected}`;
+}
+
+/**
+ * The error to throw where `error` was caught, which says what is wrong when it is the depth of a file: as deep as JSON.parse and
+ * whoever looks at the value can go is as deep as the engine's stack.
+ */
+export function orTooDeep(error: unknown, file: string): unknown {
+  if (!(error instanceof Error) || isBerthError(error) || !/stack (?:overflow|size)/.test(error.message))
+    return error;
+  const hint = "nothing that runtime-spec has is deeper than a few levels";
+  return new BerthError("invalid-config", `${file}: arrays or objects are nested too deeply in it`, {
+    hint,
+    cause: error,
+  });
 }
 
 function firstFault(text: string): Fault | undefined {

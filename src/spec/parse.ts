@@ -26,10 +26,14 @@ export interface ParsedConfig {
  * loaded then and not before: it would cost a valid config.json a millisecond.
  */
 export async function parseConfig(text: string, file: string): Promise<ParsedConfig> {
-  const value = await parseJson(text, file);
-  // Many have none, and to look at every property takes longer than to search the text.
-  if (text.includes("null")) dropNulls(value);
-  return check(value, text, file);
+  try {
+    const value = await parseJson(text, file);
+    // Many have none, and to look at every property takes longer than to search the text.
+    if (text.includes("null")) dropNulls(value);
+    return await check(value, text, file);
+  } catch (error) {
+    throw (await import("./json-fault.ts")).orTooDeep(error, file);
+  }
 }
 
 /** A process.json that is valid, and what its author should be told about it. */
@@ -43,13 +47,17 @@ export interface ParsedProcess {
  * those of config.json.
  */
 export async function parseProcess(text: string, file: string): Promise<ParsedProcess> {
-  const process = await parseJson(text, file);
-  dropNulls(process);
-  const config = { ociVersion: "1.0.0", root: { path: "/" }, linux: { namespaces: [] }, process };
-  const { spec, warnings } = await check(config, text, file);
-  if (spec.process === undefined)
-    throw new BerthError("invalid-config", `${file}: there is no process in it`);
-  return { process: spec.process, warnings };
+  try {
+    const process = await parseJson(text, file);
+    dropNulls(process);
+    const config = { ociVersion: "1.0.0", root: { path: "/" }, linux: { namespaces: [] }, process };
+    const { spec, warnings } = await check(config, text, file);
+    if (spec.process === undefined)
+      throw new BerthError("invalid-config", `${file}: there is no process in it`);
+    return { process: spec.process, warnings };
+  } catch (error) {
+    throw (await import("./json-fault.ts")).orTooDeep(error, file);
+  }
 }
 
 async function parseJson(text: string, file: string): Promise<unknown> {

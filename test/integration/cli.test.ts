@@ -252,8 +252,26 @@ describe("logs", () => {
     const { lines, stderr } = failure(["--log-format", "json", "--debug"]);
     const parsed = lines.filter(Boolean).map((line) => JSON.parse(line) as { level: string; msg: string });
     expect(parsed.map(({ level }) => level)).toEqual(["debug", "error"]);
+    expect(parsed[0]?.msg.split("\n")[0]).toBe(`BerthError: ${message}`);
     expect(parsed[0]?.msg).toMatch(/\n +at /);
     expect(stderr).toBe(`berth: ${message}\n`);
+  });
+
+  test("scripts/where.mjs finds that place in src/", () => {
+    const { stderr } = berth(["--debug", "create", "-b", newDirectory(), newId()]);
+    const script = join(import.meta.dirname, "../../scripts/where.mjs");
+    const found = Bun.spawnSync(["node", script], { stdin: Buffer.from(stderr) }).stdout.toString();
+    const source = readFileSync(join(import.meta.dirname, "../../src/runtime/bundle.ts"), "utf8").split("\n");
+    // The error, and the one that it came from.
+    const lines = [...found.matchAll(/\(src\/runtime\/bundle\.ts:(\d+):\d+\)/g)].map(
+      ([, line]) => source[Number(line) - 1],
+    );
+    expect(lines).toEqual([
+      expect.stringContaining("throw new BerthError("),
+      expect.stringContaining("readBundleFile(file, path)"),
+      expect.stringContaining("return readText(file)"),
+      expect.stringContaining("readBundleFile(file, path)"),
+    ]);
   });
 
   test("a log that cannot be opened is an error", () => {

@@ -1,7 +1,16 @@
 import { closeSync, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { berth, type Config, directory, leftovers, makeBundle, newId, stateRoot } from "../bundle.ts";
+import {
+  berth,
+  type Config,
+  directory,
+  leftovers,
+  makeBundle,
+  newId,
+  program,
+  stateRoot,
+} from "../bundle.ts";
 import { createContainer, forever, refuse, script, statusOf, succeed } from "../container.ts";
 
 /** Numbers of <linux/elf-em.h>. */
@@ -303,6 +312,24 @@ describe("errors of the bundle", () => {
     expect(status).toBe(1);
     expect(stderr.match(/^berth: /gm)).toHaveLength(1);
     for (const path of ["hostname", "process.cwd"]) expect(stderr).toContain(path);
+  });
+
+  test.each([
+    ["as a whole", () => `${"[".repeat(100_000)}${"]".repeat(100_000)}`],
+    ["without an end", () => '{"a":'.repeat(100_000)],
+    ["at a string's place", () => `{"annotations":{"a":${"[".repeat(5000)}${"]".repeat(5000)}}}`],
+    ["with a null", () => `{"a":${"[".repeat(8000)}{"b":null}${"]".repeat(8000)}}`],
+  ])("a config.json that is nested too deeply %s, also with a small stack", (_, text) => {
+    const { path } = makeBundle();
+    writeFileSync(join(path, "config.json"), text());
+    const says = `berth: ${path}/config.json: arrays or objects are nested too deeply in it\n`;
+    expect(refuse(["create", "--bundle", path, newId()])).toContain(says);
+    const line = ["bash", "-c", 'ulimit -s 128; exec "$@"', "bash", program, "create", "-b", path, newId()];
+    const { exitCode, stderr } = Bun.spawnSync(line);
+    expect({ exitCode, stderr: stderr.toString() }).toEqual({
+      exitCode: 1,
+      stderr: expect.stringContaining(says),
+    });
   });
 });
 

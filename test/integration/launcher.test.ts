@@ -7,7 +7,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
   type Bundle,
@@ -27,16 +27,23 @@ const marks = join(directory, "marks");
 /** What is hostile, wherever it is loaded from. */
 const hostile = join(directory, "hostile");
 const library = join(hostile, "mark.so");
-const payload = (name: string) =>
-  `require("node:fs").writeFileSync(${JSON.stringify(join(marks, name))}, process.argv.join(" "));\n`;
+const mark = (name: string) =>
+  `import * as std from "quickjs:std";\nstd.open("${marks}/${name}", "w").close();\n`;
 
-/** Bun itself, which obeys all of this. */
-const bun = process.execPath;
+/** The interpreter of berth's engine as a program of its own, which runs what it is told to. */
+const interpreter = join(
+  ...[import.meta.dirname, "../../node_modules/@suchipi/quickjs/build"],
+  ...[`${process.arch === "arm64" ? "aarch64" : "x86_64"}-unknown-linux-gnu`, "bin/quickjs-run"],
+);
+/** Without the launcher, which keeps the environment from it. */
+const engine = join(dirname(program), "libexec/berth");
+/** The modules that are embedded in it, by their names as files. */
+const modules = readdirSync(join(dirname(program), ".bundle")).filter((name) => name.endsWith(".js"));
+/** What the engine is linked with, and what it loads. */
+const libraries = ["libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "libseccomp.so.2"];
 
 beforeAll(() => {
   mkdirSync(hostile);
-  for (const name of ["preload.js", "inspect.js", "require.js"])
-    writeFileSync(join(hostile, name), payload(name));
   const source = join(hostile, "mark.c");
   writeFileSync(
     source,
@@ -45,8 +52,8 @@ beforeAll(() => {
   const compiled = Bun.spawnSync(["cc", "-shared", "-fPIC", "-nostdlib", "-o", library, source]);
   expect(compiled.stderr.toString()).toBe("");
   // Found in place of the host's by whoever obeys LD_LIBRARY_PATH: nothing works with these.
-  for (const name of ["libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0"])
-    copyFileSync(library, join(hostile, name));
+  for (const name of libraries) copyFileSync(library, join(hostile, name));
+  expect(modules).toContain("cli-run.js");
 });
 
 beforeEach(() => {
@@ -56,70 +63,41 @@ beforeEach(() => {
 
 const left = () => readdirSync(marks);
 
-/** Fills a bundle with all that an engine might load from its working directory. */
+/** Fills a bundle with all that an engine might load from its working directory: modules, libraries, and programs. */
 function poison({ path }: Bundle): void {
   const write = (name: string, text: string) => {
     mkdirSync(dirname(join(path, name)), { recursive: true });
     writeFileSync(join(path, name), text, { mode: 0o755 });
   };
-  write("bunfig.toml", `preload = ["./evil.js"]\n[run]\nbun = true\n[test]\npreload = ["./evil.js"]\n`);
-  write("evil.js", payload("bunfig"));
-  for (const name of [".env", ".env.local", ".env.production", ".env.development"]) {
-    write(
-      name,
-      `BUN_OPTIONS=--preload=${hostile}/preload.js\nBERTH_FDS=9\nBERTH_NOFILE=7:8\nXDG_RUNTIME_DIR=${marks}\n`,
-    );
-  }
-  const modules = ["zod", "zod/mini", "pino", "bun:ffi", "node:fs", "fs", "berth"];
-  for (const name of modules) write(`node_modules/${name}/index.js`, payload(name.replace("/", "-")));
-  write(
-    "package.json",
-    JSON.stringify({
-      name: "evil",
-      type: "commonjs",
-      main: "main.js",
-      bin: "main.js",
-      scripts: Object.fromEntries(
-        ["run", "create", "list", "state", "prerun"].map((verb) => [verb, `touch ${marks}/script`]),
-      ),
-      imports: { "#*": "./evil.js" },
-    }),
-  );
-  write(
-    "tsconfig.json",
-    JSON.stringify({
-      compilerOptions: { baseUrl: ".", paths: { "*": ["./evil.js"] }, jsxImportSource: "./evil.js" },
-    }),
-  );
-  for (const name of ["main.js", "index.js", "index.ts", "src/main.ts", "list", "state", "create", "run.ts"])
-    write(name, payload(`file-${basename(name)}`));
-  for (const name of ["libexec/berth", "libexec/init", "libexec/wait", "libexec/native.so", "berth", "ps"])
+  for (const name of [...modules, "index.js", "native.js", "quickjs:std", "list", "state", "create"])
+    write(name, mark("module"));
+  for (const name of libraries) copyFileSync(library, join(path, name));
+  for (const name of ["libexec/berth", "libexec/init", "libexec/wait", "berth", "ps", "newuidmap"])
     write(name, `#!/bin/sh\ntouch ${marks}/program\n`);
 }
 
-/** The environment that makes Bun, Node and the loader run what is not theirs. */
+/** The environment that makes the loader and the C library run or write what is not theirs, and what might make an engine. */
 const HOSTILE_ENVIRONMENT = {
   PATH: process.env.PATH ?? "",
-  BUN_OPTIONS: `--preload=${hostile}/preload.js`,
-  BUN_BE_BUN: "1",
-  BUN_INSPECT: "ws://127.0.0.1:0/?break=1",
-  BUN_INSPECT_PRELOAD: `${hostile}/inspect.js`,
-  BUN_INSPECT_CONNECT_TO: `unix://${hostile}/absent`,
-  BUN_CONFIG_PRELOAD: `${hostile}/preload.js`,
-  BUN_JSC_dumpOptions: "2",
-  BUN_JSC_forceRAMSize: "1",
-  BUN_DEBUG_QUIET_LOGS: "0",
-  BUN_GC_TIMER_DISABLE: "1",
-  NODE_OPTIONS: `--require=${hostile}/require.js`,
-  NODE_PATH: hostile,
   LD_PRELOAD: library,
   LD_LIBRARY_PATH: hostile,
   LD_AUDIT: library,
   LD_DEBUG: "all",
-  GCONV_PATH: hostile,
+  LD_DEBUG_OUTPUT: join(marks, "debug"),
+  LD_TRACE_LOADED_OBJECTS: "1",
+  LD_SHOW_AUXV: "1",
+  LD_PROFILE: "libc.so.6",
+  LD_PROFILE_OUTPUT: marks,
+  GLIBC_TUNABLES: "glibc.malloc.check=3:glibc.malloc.perturb=165:glibc.rtld.nns=1",
   MALLOC_CHECK_: "3",
-  BERTH_FDS: "9",
-  BERTH_NOFILE: "7:8",
+  MALLOC_PERTURB_: "165",
+  GCONV_PATH: hostile,
+  LOCPATH: hostile,
+  TZ: `:${hostile}/mark.c`,
+  QJS_MODULES: hostile,
+  QUICKJS_PATH: hostile,
+  NODE_PATH: hostile,
+  NODE_OPTIONS: `--require=${hostile}/preload.js`,
 };
 
 type Call = (...args: string[]) => {
@@ -179,15 +157,12 @@ const calling =
     berth(args, options);
 
 describe("a hostile working directory", () => {
-  test("is one: Bun itself runs what lies there", () => {
+  test("is one: the interpreter itself runs what lies there", () => {
     const bundle = bundleForAll();
     poison(bundle);
-    const found = Bun.spawnSync([bun, "-p", "process.env.BERTH_FDS"], {
-      cwd: bundle.path,
-      env: { PATH: "" },
-    });
-    expect(found.stdout.toString()).toBe("9\n");
-    expect(left()).toContain("bunfig");
+    Bun.spawnSync([interpreter, "-e", 'import("./cli-run.js")'], { cwd: bundle.path, env: {} });
+    Bun.spawnSync([interpreter, "main.js"], { cwd: bundle.path, env: {} });
+    expect(left()).toEqual(["module"]);
   });
 
   test("has no say in any command", () => {
@@ -220,12 +195,12 @@ describe("a hostile working directory", () => {
 });
 
 describe("a hostile environment", () => {
-  test("is one: Bun and the loader obey it", () => {
-    Bun.spawnSync([bun, join(hostile, "require.js")], {
-      env: { BUN_OPTIONS: HOSTILE_ENVIRONMENT.BUN_OPTIONS },
-    });
-    Bun.spawnSync(["/bin/true"], { env: { LD_PRELOAD: library } });
-    expect(left()).toEqual(expect.arrayContaining(["preload.js", "library"]));
+  test("is one: the engine obeys it, but for the launcher", () => {
+    const run = (env: Record<string, string>) => Bun.spawnSync([engine, "--version"], { env });
+    run({ LD_PRELOAD: library });
+    expect(left()).toEqual(["library"]);
+    expect(run({ LD_TRACE_LOADED_OBJECTS: "1" }).stdout.toString()).toContain("libc.so.6 =>");
+    expect(run({ LD_LIBRARY_PATH: hostile }).exitCode).not.toBe(0);
   });
 
   test("has no say in any command", () => {
@@ -244,19 +219,6 @@ describe("a hostile environment", () => {
       first: "berth",
     });
     expect(left()).toEqual([]);
-  });
-
-  test("cannot speak for the launcher", () => {
-    const bundle = makeBundle((config) => {
-      config.process.args = ["/bin/sh", "-c", "ulimit -n; ulimit -Hn"];
-      config.process.rlimits = [];
-    });
-    const env = { ...process.env, BERTH_NOFILE: "7:8", BERTH_FDS: "9" } as Record<string, string>;
-    expect(runThrough('ulimit -Sn 300; ulimit -Hn 400; exec "$@"', bundle, { env }).stdout).toBe(
-      "300\n400\n",
-    );
-    const refused = runThrough('exec "$@"', bundle, { env, options: ["--preserve-fds", "1"] });
-    expect(refused.stderr).toContain("descriptor 3 is not open");
   });
 
   test("does not reach the container", () => {
@@ -317,7 +279,7 @@ describe("the program may be called", () => {
     expect(version(["env", `PATH=${dirname(program)}`, "berth", "--version"])).toEqual(fine);
   });
 
-  test.for(["", "-berth", "bun", "node", "bunx", "/no/such/program", "--preload=x", "a".repeat(5000)])(
+  test.for(["", "-berth", "qjs", "node", "main.js", "/no/such/program", "--preload=x", "a".repeat(5000)])(
     "as argv[0] %j",
     (argv0) => {
       expect(version([program, "--version"], { argv0 })).toEqual(fine);
@@ -335,11 +297,28 @@ describe("the program may be called", () => {
     });
   });
 
+  test("with as many arguments as the kernel takes", () => {
+    const many = Array.from({ length: 100_000 }, () => "y");
+    const bundle = makeBundle((config) => {
+      config.process.args = ["/bin/sh", "-c", "echo $#", "sh", ...many];
+    });
+    for (const args of [
+      ["exec", "absent", ...many],
+      ["exec", "--", "absent", ...many],
+    ])
+      expect(berth(args)).toMatchObject({
+        status: 255,
+        stderr: expect.stringContaining('"absent" does not exist'),
+      });
+    expect(berth(["run", "-b", bundle.path, newId()])).toMatchObject({ status: 0, stdout: "100000\n" });
+    expect(berth(["explain", bundle.path])).toMatchObject({ status: 0, stderr: "" });
+  });
+
   test("and gives its arguments to the engine as they are", () => {
     const { stderr } = berth(["state", "--", "-e console.log(1) ü\n"]);
     expect(stderr).toMatch(/^berth: .*-e console\.log\(1\) ü/);
-    for (const flag of ["--eval", "-e", "--print", "--inspect", "-r", "--preload"])
-      expect(berth([flag, `require("fs").writeFileSync("${marks}/flag","")`]).status).toBe(1);
+    for (const flag of ["--eval", "-e", "--module", "-m", "--include", "-I", "--std"])
+      expect(berth([flag, mark("flag")]).status).toBe(1);
     expect(left()).toEqual([]);
     expect(existsSync(stateRoot) ? readdirSync(stateRoot) : []).toEqual([]);
   });
