@@ -63,7 +63,7 @@ const stages = [
       { name: "linux-libc-dev", isThere: () => existsSync("/usr/include/linux/close_range.h") },
     ],
     inputs: () => [`${root}native`],
-    outputs: [`${root}dist/berth`, `${libexec}/init`, `${libexec}/wait`, `${libexec}/native.so`],
+    outputs: [`${root}dist/berth`, `${libexec}/init`, `${libexec}/wait`, `${root}dist/test/native.so`],
     make: () => run("make", ["-C", "native"], "cannot build native/"),
   },
   {

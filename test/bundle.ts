@@ -61,7 +61,7 @@ export type Config = Spec & {
 function defaultConfig(): Config {
   const capabilities = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
   return {
-    ociVersion: "1.0.2",
+    ociVersion: "1.3.0",
     hostname: "test",
     process: {
       args: ["/bin/true"],

@@ -7,7 +7,7 @@ import { join } from "node:path";
 
 const directory = join(import.meta.dirname, "../dist/libexec");
 const { i64 } = FFIType;
-const { symbols } = dlopen(join(directory, "native.so"), {
+const { symbols } = dlopen(join(directory, "../test/native.so"), {
   berth_syscall: { args: [i64, i64, i64, i64, i64, i64, i64], returns: FFIType.i64_fast },
   berth_call: { args: [i64, i64, i64, i64, i64, i64, i64, i64], returns: FFIType.i64_fast },
   berth_run: { args: [], returns: "void" },

@@ -12,6 +12,7 @@ import type { Schemas } from "../resctrl/change.ts";
 import { acceptsSpec } from "../spec/accepts.gen.ts";
 import type { Spec } from "../spec/config.ts";
 import { mergeResources } from "../spec/merge-resources.ts";
+import { resourcesInNewTerms } from "../spec/older.ts";
 import { parseConfig } from "../spec/parse.ts";
 import type { Resources } from "../spec/resources.ts";
 import { dropNulls, savedSpec } from "../spec/saved.ts";
@@ -43,7 +44,7 @@ export interface UpdateOptions {
  * @throws BerthError when the container is not there, has ended, or has no cgroup, and for a limit that cannot be
  */
 export async function update({ root, id, resources, schemas, source, warn }: UpdateOptions): Promise<void> {
-  const change = await understand(resources, source);
+  const asked = await understand(resources, source);
   const directory = findState(root, id);
   let held: number | undefined;
   try {
@@ -55,6 +56,7 @@ export async function update({ root, id, resources, schemas, source, warn }: Upd
       throw new BerthError("container-status", `container "${id}": container not running: it is ${status}`);
     }
     const spec = savedSpec(readConfig(directory));
+    const change = resourcesInNewTerms(asked, spec.ociVersion);
     const merged = mergeResources(spec.linux?.resources ?? {}, change);
     // Together they must make sense: a limit on memory that is given alone, and the limit on swap of before.
     await parseConfig(configOf(merged), source);

@@ -2,6 +2,7 @@ import { BerthError } from "../errors.ts";
 import { acceptsSpec, KNOWN_KEYS } from "./accepts.gen.ts";
 import { failedChecks } from "./checks.ts";
 import type { Spec } from "./config.ts";
+import { inNewTerms } from "./older.ts";
 import type { Process } from "./process.ts";
 import { dropNulls } from "./saved.ts";
 import { warnOfUnknown } from "./unknown.ts";
@@ -73,11 +74,11 @@ async function parseJson(text: string, file: string): Promise<unknown> {
 async function check(value: unknown, text: string, file: string): Promise<ParsedConfig> {
   // In valid JSON a NUL can only be written as an escape, so one search of the text stands for all strings.
   if (!text.includes("\\u0000") && acceptsSpec(value) && failedChecks(value, []).length === 0) {
-    return { spec: value, warnings: warningsOf(value) };
+    return { spec: inNewTerms(value), warnings: warningsOf(value) };
   }
   const { explainInvalid } = await import("./problems.ts");
   const spec = explainInvalid(value, file);
-  return { spec, warnings: warningsOf(spec) };
+  return { spec: inNewTerms(spec), warnings: warningsOf(spec) };
 }
 
 function warningsOf(spec: Spec): string[] {

@@ -1,4 +1,5 @@
 import type { Spec } from "./config.ts";
+import { inNewTerms } from "./older.ts";
 
 /**
  * The Spec in a config.json that berth itself has checked and saved: it is not checked again.
@@ -8,7 +9,7 @@ export function savedSpec(text: string): Spec {
   const value: unknown = JSON.parse(text);
   // Most have none, and to look at every property takes longer than to search the text.
   if (text.includes("null")) dropNulls(value);
-  return value as Spec;
+  return inNewTerms(value as Spec);
 }
 
 /** Removes every property whose value is null, in place. A null in an array stays: there it is a mistake. */

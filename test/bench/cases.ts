@@ -5,6 +5,7 @@ import type { Spec } from "../../src/spec/config.ts";
 import { engineProfile } from "../seccomp-profile.ts";
 import type { Contestant } from "./contestants.ts";
 import { makeBundle } from "./contestants.ts";
+import { engineCases } from "./engines.ts";
 import { must } from "./host.ts";
 import { type Round, time } from "./measure.ts";
 
@@ -230,6 +231,16 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    // Where there is a controller to limit by.
+    title: "update, in the VM",
+    unit: "ms",
+    place: "vm",
+    prepare: (work, contestant, first) => {
+      const { id, command } = startOne(work, contestant, first);
+      return () => time(work, [...command, "update", "--pids-limit", "50", id]).milliseconds;
+    },
+  },
+  {
     title: "state, 1 container",
     unit: "ms",
     prepare: (work, contestant, first) => {
@@ -270,4 +281,5 @@ export const cases: readonly Case[] = [
       return () => residentMemory(pidOf(work, id)) / 1024;
     },
   },
+  ...engineCases,
 ];

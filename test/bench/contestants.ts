@@ -6,6 +6,9 @@ import { cgroupParent, must } from "./host.ts";
 
 const project = join(import.meta.dirname, "../..");
 
+/** The root file system of all containers. */
+export const rootfs = join(project, "bundles/hello/rootfs");
+
 export interface Contestant {
   readonly name: "berth" | "runc" | "crun";
   /** As it calls itself, "runc version 1.1.5+ds1". */
@@ -66,7 +69,7 @@ export function makeBundle(
 ): string {
   const bundle = join(work, `bundle-${name}`);
   mkdirSync(bundle, { recursive: true });
-  cpSync(join(project, "bundles/hello/rootfs"), join(bundle, "rootfs"), {
+  cpSync(rootfs, join(bundle, "rootfs"), {
     recursive: true,
     verbatimSymlinks: true,
   });

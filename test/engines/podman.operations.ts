@@ -237,6 +237,13 @@ exec 2>&1; cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes memory/memory.mem
     exit: 0,
   },
   {
+    // Podman writes a limit of 0.
+    name: "limits: no limit of processes",
+    script:
+      "podman run --rm --network none --pids-limit -1 box sh -c 'sleep 1 & sleep 1 & wait; cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null'",
+    exit: 0,
+  },
+  {
     name: "limits: block I/O weight",
     script: "podman run --rm --network none --blkio-weight 300 box echo hello",
   },

@@ -4,6 +4,7 @@ import type { Spec } from "../../src/spec/config.ts";
 import { defaultSpec } from "../../src/spec/default.ts";
 import { hasNewNamespace, namespaceOf } from "../../src/spec/namespaces.ts";
 import { nearest } from "../../src/spec/nearest.ts";
+import { resourcesInNewTerms } from "../../src/spec/older.ts";
 import { parseConfig } from "../../src/spec/parse.ts";
 import { sysctlPath } from "../../src/spec/sysctl.ts";
 
@@ -39,6 +40,18 @@ describe("parseConfig accepts", () => {
       expect(await warningsFor(specWith({ ociVersion }))).toEqual([]);
     },
   );
+
+  test.each([
+    ["1.0.2-dev", undefined],
+    ["1.2.1", undefined],
+    ["1.3.0", { limit: 0 }],
+    ["1.10.0", { limit: 0 }],
+  ])("a pids.limit of 0, which before version 1.3 is none: %s", async (ociVersion, pids) => {
+    const { spec } = await parse(specWith({ ociVersion }, {}, { resources: { pids: { limit: 0 } } }));
+    expect(spec.linux.resources).toEqual(pids === undefined ? {} : { pids });
+    expect(resourcesInNewTerms({ pids: { limit: 0 } }, ociVersion)).toEqual(spec.linux.resources);
+    expect(resourcesInNewTerms({ pids: { limit: 1 } }, ociVersion)).toEqual({ pids: { limit: 1 } });
+  });
 
   test("null for what is empty, as absent", async () => {
     const config = specWith(
