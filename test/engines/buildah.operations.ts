@@ -1,6 +1,6 @@
 /** What buildah is asked to do. */
 import type { Script } from "./operation.ts";
-import { WORDS } from "./reasons.ts";
+import { FAULTS, WORDS } from "./reasons.ts";
 
 /** A container to run commands in, whose name is then $C. */
 const FROM = "C=$(buildah from --pull-never localhost/box)";
@@ -20,7 +20,14 @@ export const operations: readonly Script[] = [
     name: "run: a program that is not there",
     script: `${FROM}; buildah run --runtime $RUNTIME --network none $C nope`,
     exit: 1,
-    improves: { stderr: WORDS },
+    improves: [
+      {
+        part: "stderr",
+        runc: `time="TIME" level=error msg="RUNTIME create failed: unable to start container process: exec: \\"nope\\": executable file not found in $PATH"`,
+        berth: `RUNTIME: ${FAULTS.noCommand.berth}\nhint: ${FAULTS.noCommand.hint}`,
+        reason: WORDS,
+      },
+    ],
   },
   {
     name: "run -t",

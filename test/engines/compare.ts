@@ -1,5 +1,5 @@
 /** Judges the outcomes of an operation. */
-import type { Operation, Outcome, Part, RuntimeName } from "./operation.ts";
+import type { Difference, Operation, Outcome, Part, RuntimeName } from "./operation.ts";
 
 export interface Verdict {
   readonly operation: Operation;
@@ -8,7 +8,7 @@ export interface Verdict {
   readonly differences: readonly string[];
 }
 
-const PARTS: readonly Part[] = ["exit", "stdout", "stderr"];
+const PARTS: readonly Part[] = ["stdout", "stderr"];
 
 /** What is wrong: with runc on this host, or with berth beside it. */
 export function differences(operation: Operation, outcomes: Verdict["outcomes"]): string[] {
@@ -19,13 +19,36 @@ export function differences(operation: Operation, outcomes: Verdict["outcomes"])
     found.push(`runc: exit ${runc.exit} instead of ${exit}\n${show(runc)}`);
   }
   if (!runc || !berth) return found;
+  if (runc.exit !== berth.exit) found.push(`exit\n  runc:  ${runc.exit}\n  berth: ${berth.exit}`);
   for (const part of PARTS) {
-    if (runc[part] === berth[part] || operation.improves?.[part] !== undefined) continue;
-    found.push(`${part}\n  runc:  ${indent(runc[part])}\n  berth: ${indent(berth[part])}`);
+    const meant = (operation.improves ?? []).filter((difference) => difference.part === part);
+    found.push(...without(meant, part, runc[part], berth[part]));
   }
   return found;
 }
 
-const indent = (value: string | number | null): string => String(value).replaceAll("\n", "\n         ");
+/** Compares texts in which these differences are expected. */
+function without(meant: readonly Difference[], part: Part, runc: string, berth: string): string[] {
+  const found: string[] = [];
+  const rest = { runc: "", berth: "" };
+  const left = { runc, berth };
+  for (const difference of meant) {
+    for (const runtime of ["runc", "berth"] as const) {
+      const text = difference[runtime];
+      const at = left[runtime].indexOf(text);
+      if (at === -1) {
+        found.push(`${part} of ${runtime} does not say: ${text}\n  but: ${indent(left[runtime])}`);
+        continue;
+      }
+      rest[runtime] += `${left[runtime].slice(0, at)}(here they differ)`;
+      left[runtime] = left[runtime].slice(at + text.length);
+    }
+  }
+  const [one, other] = [rest.runc + left.runc, rest.berth + left.berth];
+  if (one !== other) found.push(`${part}\n  runc:  ${indent(one)}\n  berth: ${indent(other)}`);
+  return found;
+}
+
+const indent = (value: string): string => value.replaceAll("\n", "\n         ");
 
 const show = ({ stdout, stderr }: Outcome): string => `stdout: ${indent(stdout)}\nstderr: ${indent(stderr)}`;

@@ -1,6 +1,6 @@
 /** What ctr is asked to do. */
 import type { Script } from "./operation.ts";
-import { MASKS, WORDS } from "./reasons.ts";
+import { FAULTS, MASKED, NO_CHECKPOINT, SHIM_CREATE, SHIM_EXEC, says } from "./reasons.ts";
 
 export const operations: readonly Script[] = [
   { name: "run", script: "ctr run --rm --runc-binary $RUNTIME $BOX c echo hello" },
@@ -17,13 +17,13 @@ export const operations: readonly Script[] = [
     name: "run: a program that is not there",
     script: "ctr run --rm --runc-binary $RUNTIME $BOX c nope",
     exit: 1,
-    improves: { stderr: WORDS },
+    improves: [says(SHIM_CREATE, FAULTS.noCommand)],
   },
   {
     name: "run: a file that cannot be executed",
     script: "ctr run --rm --runc-binary $RUNTIME $BOX c /etc/passwd",
     exit: 1,
-    improves: { stderr: WORDS },
+    improves: [says(SHIM_CREATE, FAULTS.notExecutable)],
   },
   {
     name: "run: the runtime found as runc in PATH",
@@ -53,7 +53,7 @@ ctr run --rm --mount type=bind,src=$DIR/m,dst=/m,options=rbind:ro --runc-binary 
   {
     name: "run: what masks paths",
     script: 'ctr run --rm --runc-binary $RUNTIME $BOX c sh -c "$MASKS"',
-    improves: MASKS,
+    improves: MASKED,
   },
   {
     name: "run: limits",
@@ -122,7 +122,9 @@ echo typed | ctr task exec --exec-id e5 c head -n1`,
     name: "exec: errors",
     script: `ctr run -d --runc-binary $RUNTIME $BOX c sleep 1000
 code ctr task exec --exec-id e1 c nope; code ctr task exec --exec-id e2 c /etc/passwd; code ctr task exec --exec-id e3 --cwd /nope c true`,
-    improves: { stderr: WORDS },
+    improves: [FAULTS.noCommand, FAULTS.notExecutable, FAULTS.noDirectory].map((fault) =>
+      says(SHIM_EXEC, fault),
+    ),
   },
   {
     name: "exec -t",
@@ -151,7 +153,6 @@ ctr task kill -a -s KILL c; shows STOPPED ctr task ls; ctr task rm c 2>/dev/null
     script: `ctr run -d --runc-binary $RUNTIME $BOX c sleep 1000
 ctr task pause c; ctr task ls | tr -s ' ' | sed 's/ [0-9]* / PID /'; code ctr task exec --exec-id e1 c true; ctr task resume c; ctr task ls | tr -s ' ' | sed 's/ [0-9]* / PID /'
 ctr task exec --exec-id e2 c echo hello; ctr task pause c; ctr task rm -f c; ctr c rm c`,
-    improves: { stderr: WORDS },
   },
   {
     name: "metrics",
@@ -163,7 +164,14 @@ ctr task metrics c | grep -E 'memory.limit|pids.current|pids.limit' | tr -s ' '`
     script: `ctr run -d --runc-binary $RUNTIME $BOX c sleep 1000; ctr task checkpoint c`,
     exit: 1,
     failsHere: "criu cannot read this kernel's vDSO, or is not installed",
-    improves: { stderr: WORDS },
+    improves: [
+      {
+        part: "stderr",
+        runc: `exit status 1: CRIU version check failed: exec: "criu": executable file not found in $PATH path`,
+        berth: `exit status 3: RUNTIME: unknown command "checkpoint" path`,
+        reason: NO_CHECKPOINT,
+      },
+    ],
   },
   {
     name: "rm of a running task",

@@ -1,6 +1,6 @@
 /** What a kubelet asks of the CRI plugin. */
 import type { Actions } from "./cri.ts";
-import { WORDS } from "./reasons.ts";
+import { FAULTS, SHIM_CREATE, SHIM_EXEC, says } from "./reasons.ts";
 
 const FOREVER = ["sleep", "100000"];
 
@@ -85,16 +85,15 @@ export const operations: readonly Actions[] = [
   },
   {
     name: "ExecSync: a program that is not there",
-    improves: { stdout: WORDS },
     async run({ call, pod, say, refusal }) {
       const made = await pod();
       const id = await made.start("a", FOREVER);
       say(await refusal(call("ExecSync", { container_id: id, cmd: ["nope"], timeout: 0 })));
     },
+    improves: [says(SHIM_EXEC, FAULTS.noCommand, "stdout")],
   },
   {
     name: "StartContainer: a program that is not there",
-    improves: { stdout: WORDS },
     async run({ call, pod, say, refusal }) {
       const made = await pod();
       const id = await made.create("a", ["nope"]);
@@ -102,6 +101,7 @@ export const operations: readonly Actions[] = [
       const { state, exit_code, reason } = await made.status(id);
       say(state, exit_code, reason);
     },
+    improves: [says(SHIM_CREATE, FAULTS.noCommand, "stdout")],
   },
   {
     name: "stop: SIGTERM, then SIGKILL after the time",
@@ -232,14 +232,19 @@ export const operations: readonly Actions[] = [
     name: "out of memory",
     async run({ pod, say }) {
       const made = await pod();
-      const id = await made.start("a", ["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"], {
+      const script =
+        "until test -e /watched; do sleep 0.02; done; dd if=/dev/zero of=/dev/null bs=64M count=1; exit $?";
+      const id = await made.start("a", ["sh", "-c", script], {
         linux: {
           resources: { memory_limit_in_bytes: 16 * MIB },
           security_context: { namespace_options: { network: "NODE", pid: "CONTAINER" } },
         },
       });
-      const { exit_code, reason } = await made.ended(id);
-      say(exit_code, reason);
+      // The kernel tells of it only who watches by then: not before StartContainer has answered.
+      await made.exec(id, "touch /watched");
+      say((await made.ended(id)).exit_code);
+      // containerd may hear of the end first.
+      while ((await made.status(id)).reason !== "OOMKilled") await Bun.sleep(20);
     },
   },
   {

@@ -1,6 +1,6 @@
 /** What Docker is asked to do. */
 import type { Script } from "./operation.ts";
-import { MASKS, WORDS } from "./reasons.ts";
+import { FAULTS, MASKED, SHIM_CREATE, SHIM_EXEC, says } from "./reasons.ts";
 
 export const operations: readonly Script[] = [
   {
@@ -20,19 +20,19 @@ export const operations: readonly Script[] = [
     name: "run: a program that is not there",
     script: "docker run --rm --network none box nope",
     exit: 127,
-    improves: { stderr: WORDS },
+    improves: [says(SHIM_CREATE, FAULTS.noCommand)],
   },
   {
     name: "run: a path that is not there",
     script: "docker run --rm --network none box /bin/nope",
     exit: 127,
-    improves: { stderr: WORDS },
+    improves: [says(SHIM_CREATE, FAULTS.noFile)],
   },
   {
     name: "run: a file that cannot be executed",
     script: "docker run --rm --network none box /etc/passwd",
     exit: 126,
-    improves: { stderr: WORDS },
+    improves: [says(SHIM_CREATE, FAULTS.notExecutable)],
   },
   {
     name: "run: a user that is not there",
@@ -76,7 +76,7 @@ docker volume create vol; docker run --rm --network none -v vol:/etc box sh -c '
   {
     name: "run: what masks paths",
     script: 'docker run --rm --network none box sh -c "$MASKS"',
-    improves: MASKS,
+    improves: MASKED,
   },
   {
     name: "run: capabilities, seccomp",
@@ -97,7 +97,7 @@ docker volume create vol; docker run --rm --network none -v vol:/etc box sh -c '
     script: "docker run --rm --network none --privileged box true",
     exit: 125,
     failsHere: "Docker asks for every capability, and root lacks CAP_SYS_RESOURCE",
-    improves: { stderr: WORDS },
+    improves: [says(SHIM_CREATE, FAULTS.capabilities)],
   },
   {
     name: "run: limits",
@@ -106,8 +106,11 @@ exec 2>&1; cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes memory/memory.mem
   },
   {
     name: "run: out of memory",
-    script:
-      "docker run --name c1 --network none --memory 16m box dd if=/dev/zero of=/dev/null bs=64M count=1 2>/dev/null; echo $?; docker inspect --format '{{.State.OOMKilled}} {{.State.ExitCode}}' c1",
+    // The kernel tells of it only who watches by then, and Docker calls that the cause only if it heard before the end.
+    script: `docker run -d --name c1 --network none --memory 16m box sh -c '
+until test -e /watched; do sleep 0.02; done; dd if=/dev/zero of=/dev/null bs=64M count=1; code=$?; until test -e /heard; do sleep 0.02; done; exit $code' >/dev/null
+docker exec c1 touch /watched; heard() { docker events --since 1 --until "$(date +%s)" --filter event=oom --filter container=c1; }; shows oom heard
+docker exec c1 touch /heard; docker wait c1; docker inspect --format '{{.State.OOMKilled}} {{.State.ExitCode}}' c1`,
   },
   {
     name: "run: ulimits, sysctl, OOM score, shm",
@@ -156,7 +159,9 @@ docker exec -d c1 sh -c 'echo done > /tmp/mark'; until_ docker exec c1 cat /tmp/
     name: "exec: errors",
     script: `docker run -d --name c1 --network none box sleep 1000 >/dev/null
 code docker exec c1 nope; code docker exec c1 /etc/passwd; code docker exec -w /nope c1 true; code docker exec -u nobody_at_all c1 true`,
-    improves: { stderr: WORDS, stdout: "Docker prints the text of some errors to stdout" },
+    improves: [FAULTS.noCommand, FAULTS.notExecutable, FAULTS.noDirectory].map((fault) =>
+      says(SHIM_EXEC, fault, "stdout"),
+    ),
   },
   {
     name: "exec --privileged",
@@ -164,7 +169,7 @@ code docker exec c1 nope; code docker exec c1 /etc/passwd; code docker exec -w /
       "docker run -d --name c1 --network none box sleep 1000 >/dev/null; docker exec --privileged c1 true",
     exit: 126,
     failsHere: "Docker asks for every capability, and root lacks CAP_SYS_RESOURCE",
-    improves: { stderr: WORDS, stdout: WORDS },
+    improves: [says(SHIM_EXEC, FAULTS.capabilities, "stdout")],
   },
   {
     name: "exec -it",
@@ -177,7 +182,6 @@ on_terminal docker exec -it c1 sh -c 'tty; test -t 2 && echo terminal; exit 4'`,
     script: `docker run -d --name c1 --network none box sh -c 'trap "echo bye; exit 3" TERM; echo ready; while :; do sleep 0.05; done' >/dev/null
 shows ready docker logs c1; docker stop c1; docker logs c1; docker inspect --format '{{.State.ExitCode}}' c1
 docker restart -t 0 c1; docker kill c1; docker wait c1; code docker kill c1`,
-    improves: {},
   },
   {
     name: "stop: killed after the time",
@@ -204,7 +208,6 @@ docker stats --no-stream --format '{{.Name}} {{.PIDs}}' c1; docker stats --no-st
     script: `docker run -d --name c1 --network none --memory 64m --memory-swap 128m --pids-limit 50 box sleep 1000 >/dev/null
 docker update --memory 100m --memory-swap 200m --cpus 0.5 --pids-limit 60 c1
 docker exec c1 sh -c 'cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us pids/pids.max'; code docker update --memory 300m c1`,
-    improves: { stderr: WORDS },
   },
   {
     name: "restart policy",

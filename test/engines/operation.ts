@@ -11,8 +11,20 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** A part of an {@link Outcome} that may be declared to differ. */
-export type Part = keyof Outcome;
+/** A part of an {@link Outcome} whose text may differ. */
+export type Part = "stdout" | "stderr";
+
+/**
+ * A difference from runc's that is meant: these texts stand for each other, as normalise.ts leaves them, and all around them is the
+ * same. Both must be there.
+ */
+export interface Difference {
+  readonly part: Part;
+  readonly runc: string;
+  readonly berth: string;
+  /** Why berth's is the better. */
+  readonly reason: string;
+}
 
 /** One row: it is carried out with each runtime in the same place, and the outcomes are compared. */
 export interface Operation {
@@ -21,8 +33,8 @@ export interface Operation {
   readonly exit?: number;
   /** Why it fails on this host whatever the runtime is. Compared all the same. */
   readonly failsHere?: string;
-  /** Parts that may differ from runc's, each with the reason why that is an improvement. */
-  readonly improves?: Partial<Record<Part, string>> | undefined;
+  /** In the order of the output. */
+  readonly improves?: readonly Difference[];
 }
 
 /** What is asked of an engine that has a command line. */

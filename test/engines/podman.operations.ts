@@ -1,6 +1,6 @@
 /** What Podman is asked to do. Networks are left out: a bridge needs the kernel's iptables and a namespace to itself. */
 import type { Script } from "./operation.ts";
-import { MASKS, WORDS } from "./reasons.ts";
+import { FAULTS, MASKED, PERSONALITY, PODMAN_CREATE, PODMAN_EXEC, POSTSTART, says } from "./reasons.ts";
 
 export const operations: readonly Script[] = [
   { name: "run", script: "podman run --rm --network none box echo hello" },
@@ -14,25 +14,25 @@ export const operations: readonly Script[] = [
     name: "run: a program that is not there",
     script: "podman run --rm --network none box nope",
     exit: 127,
-    improves: { stderr: WORDS },
+    improves: [says(PODMAN_CREATE, FAULTS.noCommand)],
   },
   {
     name: "run: a path that is not there",
     script: "podman run --rm --network none box /bin/nope",
     exit: 127,
-    improves: { stderr: WORDS },
+    improves: [says(PODMAN_CREATE, FAULTS.noFile)],
   },
   {
     name: "run: a file that cannot be executed",
     script: "podman run --rm --network none box /etc/passwd",
     exit: 126,
-    improves: { stderr: WORDS },
+    improves: [says(PODMAN_CREATE, FAULTS.notExecutable)],
   },
   {
     name: "run: a directory",
     script: "podman run --rm --network none box /etc",
     exit: 126,
-    improves: { stderr: WORDS },
+    improves: [says(PODMAN_CREATE, FAULTS.isDirectory)],
   },
   {
     name: "run: a working directory that is not there",
@@ -93,7 +93,9 @@ code podman exec c nope
 code podman exec c /etc/passwd
 code podman exec -w /nope c true
 code podman exec -u nobody_at_all c true`,
-    improves: { stderr: WORDS },
+    improves: [FAULTS.noCommand, FAULTS.notExecutable, FAULTS.noDirectory].map((fault) =>
+      says(PODMAN_EXEC, fault),
+    ),
   },
   {
     name: "exec -it",
@@ -116,7 +118,6 @@ podman exec --privileged c grep ^CapEff /proc/self/status`,
     script: `podman run -d --name c --network none box sh -c 'sleep 1000; true' >/dev/null
 shows sleep podman top c comm
 podman top c user,group,comm,args; podman top c -o comm`,
-    improves: {},
   },
   {
     name: "stats",
@@ -140,7 +141,6 @@ podman stop -t 1 c 2>/dev/null; podman inspect --format '{{.State.Status}} {{.St
     script: `podman run -d --name c --network none box sh -c 'trap "echo hup" HUP; echo ready; while :; do sleep 0.05; done' >/dev/null
 shows ready podman logs c; podman kill -s HUP c; shows hup podman logs c
 podman kill c; podman wait c; code podman kill c`,
-    improves: {},
   },
   {
     name: "restart",
@@ -161,7 +161,6 @@ try" podman logs c; until_ sh -c 'podman inspect --format "{{.State.Status}}" c 
 podman pause c; podman inspect --format '{{.State.Status}}' c; code podman exec c true
 podman unpause c; podman inspect --format '{{.State.Status}}' c; podman exec c echo hello
 podman pause c; podman rm -f -t 0 c`,
-    improves: {},
   },
   {
     name: "update",
@@ -200,7 +199,7 @@ exec 2>&1; cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes memory/memory.mem
     script: "podman run --rm --network none --ulimit nofile=2000000:2000000 box true",
     exit: 126,
     failsHere: "root lacks CAP_SYS_RESOURCE",
-    improves: { stderr: WORDS },
+    improves: [says(PODMAN_CREATE, FAULTS.rlimit)],
   },
   {
     name: "read-only",
@@ -227,7 +226,7 @@ podman run --rm --network none --mount type=bind,src="$DIR/v",dst=/v,bind-propag
   {
     name: "what masks paths",
     script: 'podman run --rm --network none box sh -c "$MASKS"',
-    improves: MASKS,
+    improves: MASKED,
   },
   {
     name: "capabilities",
@@ -323,7 +322,7 @@ podman run --rm --network container:c --pid container:c --ipc container:c --uts 
   {
     name: "personality",
     script: "podman run --rm --network none --personality=LINUX32 box uname -m",
-    improves: { stdout: "runc 1.1 ignores linux.personality" },
+    improves: [{ part: "stdout", runc: "x86_64", berth: "i686", reason: PERSONALITY }],
   },
   {
     name: "timezone and hosts",
@@ -342,7 +341,9 @@ END
 printf '#!/bin/sh\\nsed "s/.*\\\\(\\"status\\":\\"[a-z]*\\"\\\\).*/\\\\1/" >> %s/hooks.log; echo >> %s/hooks.log\\n' "$DIR" "$DIR" > bin/hook; chmod +x bin/hook
 podman --hooks-dir hooks run --rm --network none box echo hello; grep -o '"status":"[a-z]*"' hooks.log`,
     tidy: "rm -rf hooks hooks.log bin/hook",
-    improves: { stdout: "at poststart a container runs, and runc 1.1 calls it created" },
+    improves: [
+      { part: "stdout", runc: '"status":"created"', berth: '"status":"running"', reason: POSTSTART },
+    ],
   },
   {
     name: "healthcheck",
@@ -376,8 +377,8 @@ podman rmi -f more >/dev/null`,
     name: "checkpoint",
     script: `podman run -d --name c --network none box sleep 1000 >/dev/null; podman container checkpoint c`,
     exit: 125,
-    failsHere: "criu cannot read this kernel's vDSO, or is not installed",
-    improves: { stderr: WORDS, exit: "see below" },
+    failsHere:
+      "Podman asks for criu before it asks the runtime, and Debian 12's cannot read newer kernels' vDSO: it is not installed",
   },
   {
     name: "ps, inspect, events",

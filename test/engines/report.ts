@@ -2,6 +2,7 @@
 import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Verdict } from "./compare.ts";
+import type { Operation } from "./operation.ts";
 
 const target = join(realpathSync(join(import.meta.dirname, "../..")), "dist/engines");
 
@@ -13,18 +14,21 @@ export function report(engine: string, verdicts: readonly Verdict[]): void {
 
 function describe({ operation, outcomes, differences }: Verdict): string {
   const { runc, berth } = outcomes;
-  const lines = [`${differences.length === 0 ? "same     " : "DIFFERENT"} ${operation.name}`];
+  const lines = [`${judge(operation, differences)} ${operation.name}`];
   if (operation.failsHere !== undefined) {
     lines.push(`  runc fails here (exit ${runc?.exit}), berth: exit ${berth?.exit}: ${operation.failsHere}`);
   }
-  for (const [part, reason] of Object.entries(operation.improves ?? {})) {
-    lines.push(`  ${part} may differ: ${reason}`);
-    lines.push(`    runc:  ${String(runc?.[part as keyof typeof runc]).replaceAll("\n", "\n           ")}`);
-    lines.push(`    berth: ${String(berth?.[part as keyof typeof berth]).replaceAll("\n", "\n           ")}`);
+  for (const { part, runc, berth, reason } of operation.improves ?? []) {
+    lines.push(`  ${part} differs: ${reason}`, ...quote("  runc", runc), ...quote("  berth", berth));
   }
   lines.push(`  exit ${runc?.exit}`, ...quote("stdout", runc?.stdout), ...quote("stderr", runc?.stderr));
   for (const difference of differences) lines.push(`  ${difference.replaceAll("\n", "\n  ")}`);
   return lines.join("\n");
+}
+
+function judge({ improves }: Operation, differences: readonly string[]): string {
+  if (differences.length > 0) return "DIFFERENT";
+  return improves === undefined ? "same     " : "improved ";
 }
 
 /** Each line of an output, marked. */

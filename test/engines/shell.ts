@@ -20,8 +20,21 @@ on_terminal() { script -qec "$(printf '%q ' "$@")" /dev/null </dev/null; }
 # What lists the mounts of a container, but for its root and what masks paths.
 MASKED='/proc/(acpi|interrupts|kcore|keys|latency_stats|sched_debug|scsi|timer_list|timer_stats)|/sys/(firmware|dev/block|devices/virtual/powercap|fs/selinux)'
 MOUNTS='cut -d" " -f5- /proc/self/mountinfo | grep -vE "^(/|'$MASKED') " | sed "s/\\(master\\|shared\\):[0-9]*/\\1/; s/ - sysfs.*//" | sort'
-# What lists the mounts that mask paths.
-MASKS='cut -d" " -f5- /proc/self/mountinfo | grep -E "^('$MASKED') " | sed "s/size=[0-9]*k/size/; s/nr_inodes=[0-9]*/nr_inodes/"'
+# What lists the masked paths, and then what masks files and directories.
+MASKS=$(cat <<'END'
+masks() { grep -E "^[^/]*/[^ ]* (MASKED) " /proc/self/mountinfo; }
+masks | cut -d" " -f5
+DEV=$(grep " / /dev " /proc/self/mountinfo | cut -d" " -f3)
+masks | while read -r _ _ device root path options rest; do
+  case $root-$device in
+    /null-$DEV) echo "file of the container's /dev";;
+    /null-*) echo "file of another /dev";;
+    *) echo "directory $options \${rest##* }";;
+  esac
+done | sort -u
+END
+)
+MASKS=\${MASKS/MASKED/$MASKED}
 cd "$DIR"
 `;
 
