@@ -1,19 +1,34 @@
 /** The proof that engines and runtimes leave nothing behind on the machine: processes, mounts, cgroups, state, sealed programs. */
-import { existsSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { directory } from "./scratch.ts";
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { directory, programs } from "./scratch.ts";
 
-/** Where runtimes keep their state when the engine does not say. */
-const STATE_ROOTS = ["/run/runc", "/run/berth"];
+/** Where runtimes keep their state when the engine does not say. What ctr starts has a directory for each of its namespaces. */
+const STATE_ROOTS = ["/run/runc", "/run/berth", "/run/containerd/runc/*"];
+
+/** Compiled seccomp filters, below a state root: berth keeps them for the next container, and never more than 64. */
+const CACHE = "seccomp@cache";
+
+/** Where berth's programs are: one that runs is berth's, whatever it says of itself. */
+const dist = join(dirname(programs.berth), "/");
 
 /** What was there before, which is not ours. */
 export interface Baseline {
   readonly cgroups: ReadonlySet<string>;
+  readonly mounts: ReadonlySet<string>;
   readonly states: ReadonlySet<string>;
+  readonly processes: ReadonlySet<string>;
+  readonly memfds: ReadonlySet<string>;
 }
 
 export function takeBaseline(): Baseline {
-  return { cgroups: new Set(cgroups()), states: new Set(states()) };
+  return {
+    cgroups: new Set(cgroups()),
+    mounts: new Set(mounts().map(({ point }) => point)),
+    states: new Set(states()),
+    processes: new Set(list("/proc")),
+    memfds: new Set(memfds().map(({ inode }) => inode)),
+  };
 }
 
 /** The contents of a file, or "" if it has gone meanwhile. */
@@ -64,59 +79,112 @@ function cgroups(): string[] {
     .filter((path) => /libpod|buildah|docker|kubepods|buildkit|default|berth-engines/.test(path));
 }
 
-const states = (): string[] => STATE_ROOTS.flatMap((root) => list(root).map((name) => join(root, name)));
+/** The directories of containers, in the usual places and in ours. */
+function states(): string[] {
+  const usual = STATE_ROOTS.flatMap((root) => [...new Bun.Glob(`${root}/*/`.slice(1)).scanSync(SCAN)]);
+  const ours = [...new Bun.Glob("**/state.json").scanSync({ ...SCAN, cwd: directory, absolute: true })];
+  return [...usual.map((path) => join("/", path)), ...ours.map(dirname)].filter(
+    (path) => basename(path) !== CACHE,
+  );
+}
+
+const SCAN = { cwd: "/", dot: true, onlyFiles: false };
 
 const isNew = (before: ReadonlySet<string>) => (path: string) => !before.has(path);
 
-/** Whether a process is in our mount namespace, or gone. */
-function isHosts(pid: string): boolean {
+/** What a link of /proc leads to, or "" if it has gone meanwhile. */
+function target(path: string): string {
   try {
-    return readlinkSync(`/proc/${pid}/ns/mnt`) === readlinkSync("/proc/self/ns/mnt");
+    return readlinkSync(path);
   } catch {
-    return true;
+    return "";
   }
 }
 
+/** Whether a process is in our mount namespace, or gone. */
+function isHosts(pid: string): boolean {
+  return ["", target("/proc/self/ns/mnt")].includes(target(`/proc/${pid}/ns/mnt`));
+}
+
+const processIds = (): string[] =>
+  list("/proc").filter((pid) => /^\d+$/.test(pid) && Number(pid) !== process.pid);
+
 /**
- * Processes of engines, runtimes and containers: those that name our directory, are in a cgroup that was made, or live on mounts in our
- * directory. What berth keeps in memory (a sealed executor, a Plan) is held by processes, and goes with the last of them.
+ * Processes of engines, runtimes and containers: those that name our directory, are in a cgroup that was made, live on mounts in our
+ * directory, or run a program of berth's.
  */
-function processes(newCgroups: readonly string[]): string[] {
-  const members = new Set(newCgroups.flatMap((path) => read(join(path, "cgroup.procs")).split("\n")));
-  return list("/proc")
-    .filter((pid) => /^\d+$/.test(pid) && Number(pid) !== process.pid)
+function processes(before: Baseline): string[] {
+  const made = cgroups().filter(isNew(before.cgroups));
+  const members = new Set(made.flatMap((path) => read(join(path, "cgroup.procs")).split("\n")));
+  return processIds()
     .filter((pid) => /^State:\t[^ZX]/m.test(read(`/proc/${pid}/status`)))
     .filter(
       (pid) =>
         members.has(pid) ||
         ["cmdline", "environ"].some((file) => read(`/proc/${pid}/${file}`).includes(directory)) ||
-        (!isHosts(pid) && read(`/proc/${pid}/mountinfo`).includes(directory)),
+        (!isHosts(pid) && read(`/proc/${pid}/mountinfo`).includes(directory)) ||
+        (!before.processes.has(pid) && target(`/proc/${pid}/exe`).startsWith(dist)),
     );
 }
 
-/**
- * What is there and was not before, in words.
- * @param keeps the cgroups that are the engine's own
- */
-export function leftovers(before: Baseline, keeps: RegExp): string[] {
-  const made = cgroups().filter(isNew(before.cgroups));
+/** What berth keeps in memory (a sealed executor, a Plan), of any process: by a descriptor, or as its program. */
+function memfds(): { inode: string; name: string; pid: string }[] {
+  return processIds().flatMap((pid) => {
+    const open = list(`/proc/${pid}/fd`).flatMap((fd) => {
+      const path = `/proc/${pid}/fd/${fd}`;
+      const [, name] = /^\/memfd:(berth\S*)/.exec(target(path)) ?? [];
+      return name === undefined ? [] : [{ inode: inodeOf(path), name, pid }];
+    });
+    const mapped = [...read(`/proc/${pid}/maps`).matchAll(/ (\d+) +\/memfd:(berth\S*)/g)];
+    return [...open, ...mapped.map(([, inode = "", name = ""]) => ({ inode, name, pid }))];
+  });
+}
+
+function inodeOf(path: string): string {
+  return String(statSync(path, { throwIfNoEntry: false })?.ino ?? "");
+}
+
+function found(before: Baseline, keeps: RegExp): string[] {
   return [
-    ...processes(made).map((pid) => `process ${pid}: ${read(`/proc/${pid}/cmdline`).replaceAll("\0", " ")}`),
+    ...processes(before).map(
+      (pid) => `process ${pid}: ${read(`/proc/${pid}/cmdline`).replaceAll("\0", " ")}`,
+    ),
     ...mounts()
-      .filter(({ point }) => point.startsWith(directory))
+      .filter(({ point }) => point.startsWith(directory) || point.startsWith("/run/"))
+      .filter(({ point }) => !before.mounts.has(point))
       .map(({ point }) => `mount ${point}`),
-    ...made.filter((path) => !keeps.test(path)).map((path) => `cgroup ${path}`),
+    ...cgroups()
+      .filter(isNew(before.cgroups))
+      .filter((path) => !keeps.test(path))
+      .map((path) => `cgroup ${path}`),
     ...states()
       .filter(isNew(before.states))
       .map((path) => `state ${path}`),
+    ...memfds()
+      .filter(({ inode }) => !before.memfds.has(inode))
+      .map(({ inode, name, pid }) => `memfd ${name}, inode ${inode}, of process ${pid}`),
   ];
+}
+
+/**
+ * What is there and was not before, in words. What is about to go, such as a daemon's last process, is given the time to; what comes
+ * meanwhile is not ours.
+ * @param keeps the cgroups that are the engine's own
+ */
+export async function leftovers(before: Baseline, keeps: RegExp): Promise<string[]> {
+  let left = found(before, keeps);
+  for (let i = 0; i < 100 && left.length > 0; i++) {
+    await Bun.sleep(50);
+    const now = new Set(found(before, keeps));
+    left = left.filter((text) => now.has(text));
+  }
+  return left;
 }
 
 /** Takes away all that {@link leftovers} finds. */
 export function sweep(before: Baseline): void {
-  const made = () => cgroups().filter(isNew(before.cgroups));
-  for (let i = 0; i < 500 && processes(made()).length > 0; i++) {
-    for (const pid of processes(made())) {
+  for (let i = 0; i < 500 && processes(before).length > 0; i++) {
+    for (const pid of processes(before)) {
       try {
         process.kill(Number(pid), "SIGKILL");
       } catch {
@@ -128,7 +196,7 @@ export function sweep(before: Baseline): void {
   for (const { point } of mounts().reverse()) {
     if (point.startsWith(directory)) Bun.spawnSync(["umount", "-l", point]);
   }
-  for (const path of made()) {
+  for (const path of cgroups().filter(isNew(before.cgroups))) {
     try {
       rmdirSync(path);
     } catch {

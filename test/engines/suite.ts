@@ -36,7 +36,7 @@ export function compareRuntimes<O extends Operation>(engine: Engine<O>, operatio
       let left: string[] = [];
       try {
         for (const { started } of sides) await started.stop();
-        left = leftovers(baseline, engine.keeps);
+        left = await leftovers(baseline, engine.keeps);
       } finally {
         sweep(baseline);
         removeScratch();
