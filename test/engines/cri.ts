@@ -2,9 +2,9 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { namespaceOf, socketOf, writeConfig } from "./containerd.ts";
-import { connect, type Message } from "./cri-client.ts";
 import { startDaemon } from "./daemon.ts";
 import { type Engine, prepare } from "./engine.ts";
+import { connect, type Message } from "./grpc.ts";
 import { makeImage } from "./image.ts";
 import type { Operation } from "./operation.ts";
 import { type Node, Pod } from "./pod.ts";
@@ -67,7 +67,7 @@ export const cri: Engine<Actions> = {
     }
     const logs = join(place.path, "logs");
     mkdirSync(logs);
-    const { call, close } = connect(socket);
+    const { call, close } = connect(socket, "cri.proto", "runtime.v1.RuntimeService");
     const node = { call, image: IMAGE, logs, cgroup: `/${namespaceOf(place)}` };
     return {
       perform: async (operation) => {

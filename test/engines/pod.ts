@@ -1,5 +1,5 @@
 /** A pod of the Container Runtime Interface, in the words of tests. */
-import type { Call, Message } from "./cri-client.ts";
+import type { Call, Message } from "./grpc.ts";
 
 /** What one `ExecSync` came to. */
 export interface Executed {

@@ -2,7 +2,8 @@
 import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Verdict } from "./compare.ts";
-import type { Operation } from "./operation.ts";
+import type { Operation, RuntimeName } from "./operation.ts";
+import type { Figures } from "./storm.ts";
 
 const target = join(realpathSync(join(import.meta.dirname, "../..")), "dist/engines");
 
@@ -35,3 +36,28 @@ function judge({ improves }: Operation, differences: readonly string[]): string 
 function quote(name: string, text: string | undefined): string[] {
   return text ? text.split("\n").map((line) => `  ${name}: ${line}`) : [];
 }
+
+/** Writes dist/engines/storm.txt, and says the same: seconds of each runtime, and their ratio. */
+export function reportStorm(figures: Partial<Record<RuntimeName, Figures>>): void {
+  const { runc, berth } = figures;
+  const seconds = (ms: number | undefined) => (ms === undefined ? "-" : (ms / 1000).toFixed(2)).padStart(9);
+  const lines = (["create", "exec", "remove"] as const).map((phase) => {
+    const [one, other] = [runc?.[phase], berth?.[phase]];
+    const ratio = one === undefined || other === undefined ? "-" : (other / one).toFixed(2);
+    return `${PHASES[phase].padEnd(45)} ${seconds(one)} ${seconds(other)} ${ratio.padStart(12)}`;
+  });
+  const table = [
+    `${"seconds, through containerd".padEnd(45)}      runc     berth berth / runc`,
+    ...lines,
+    "",
+  ].join("\n");
+  mkdirSync(target, { recursive: true });
+  writeFileSync(join(target, "storm.txt"), table);
+  process.stdout.write(`\n${table}\n`);
+}
+
+const PHASES = {
+  create: "100 containers created and started at once",
+  exec: "100 execs in each of 10 containers at once",
+  remove: "100 containers killed and removed at once",
+};

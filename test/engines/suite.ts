@@ -10,7 +10,9 @@ import { report } from "./report.ts";
 import { makePlace, type Place, removeScratch } from "./scratch.ts";
 
 /** The runtimes of this run. runc alone shows what works on a host: BERTH_ENGINES_ONLY=runc. */
-const wanted = RUNTIMES.filter((name) => [undefined, "", name].includes(process.env.BERTH_ENGINES_ONLY));
+export const wanted = RUNTIMES.filter((name) =>
+  [undefined, "", name].includes(process.env.BERTH_ENGINES_ONLY),
+);
 
 interface Side<O extends Operation> {
   readonly place: Place;
