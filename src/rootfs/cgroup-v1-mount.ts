@@ -11,13 +11,15 @@ export interface CgroupOfV1 {
   readonly mount: string;
   /** Of the cgroup, below it. */
   readonly path: string;
+  /** It is the cgroup that the container was created from: it may not make one of its own. */
+  readonly isCallers?: boolean;
 }
 
 /**
  * A mount of type "cgroup", on a host with cgroup v1, as the mounts that it stands for: config-linux.md has one cgroup file system,
  * and v1 has one for each hierarchy. Programs look for their limits where the hosts have them (/sys/fs/cgroup/memory), and the JVM and
  * others take those of v2 for the only ones once they see a cgroup2 there. So the container gets a tmpfs with its own cgroups
- * of v1, and nothing of v2. Any other mount stands for itself.
+ * of v1, or where it has none those that it is in, and nothing of v2. Any other mount stands for itself.
  */
 export function cgroupEntries(entry: Entry, context: RootfsContext): readonly Entry[] {
   const { mount, type, options, destination } = entry;
@@ -25,8 +27,7 @@ export function cgroupEntries(entry: Entry, context: RootfsContext): readonly En
   if (type !== "cgroup" || options.remount || cgroups.length === 0) return [entry];
   const given = mount.options ?? [];
   // Without a namespace of its own a user's container would be shown what is the user's to change (CVE-2023-25809).
-  const readOnly = context.userNamespace && !context.cgroupNamespace ? ["ro"] : [];
-  const bind = parseMountOptions([...given, ...readOnly, "bind"]);
+  const isUsers = context.userNamespace && !context.cgroupNamespace;
   return [
     {
       ...entry,
@@ -34,11 +35,11 @@ export function cgroupEntries(entry: Entry, context: RootfsContext): readonly En
       mount: { ...mount, type: "tmpfs", source: "tmpfs" },
       options: parseMountOptions([...given, "mode=755"]),
     },
-    ...cgroups.map(({ mount: hierarchy, path }) => ({
+    ...cgroups.map(({ mount: hierarchy, path, isCallers }) => ({
       ...entry,
       type: "bind",
       mount: { ...mount, type: "bind", source: hierarchy + path },
-      options: bind,
+      options: parseMountOptions([...given, ...(isUsers || isCallers === true ? ["ro"] : []), "bind"]),
       destination: { ...destination, path: `${destination.path}/${nameOf(hierarchy)}` },
     })),
   ];

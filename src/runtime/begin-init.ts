@@ -76,7 +76,7 @@ export function beginInit(making: Making, scope: Scope): Beginning {
   const context = compileContext(options, bundle, {
     rootfs: record.rootfs,
     cgroup: record.cgroup,
-    cgroupsOfV1: record.v1,
+    cgroupsOfV1: making.v1?.show(record.v1 ?? []),
     special: making.special?.steps,
     seccomp: making.seccomp,
   });

@@ -109,7 +109,7 @@ export async function createContainer(asked: CreateOptions, foreground?: Console
   const directory = reserve(options.root, options.id);
   const record = {
     ...newRecord(options, bundle, rootfs, cgroup, special?.resctrl),
-    ...(v1 === undefined ? {} : { v1: v1.places }),
+    ...(v1 === undefined || cgroup === null ? {} : { v1: v1.places }),
   };
   const making: Making = {
     options,

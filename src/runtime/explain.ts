@@ -57,7 +57,7 @@ export async function explain(options: ExplainOptions): Promise<ExplainedGroup[]
   const context = compileContext(options, bundle, {
     rootfs: locateRootfs(bundle),
     cgroup,
-    cgroupsOfV1: v1?.places,
+    cgroupsOfV1: v1?.show(v1.places),
     special: special?.specialSteps,
     seccomp,
   });

@@ -11,6 +11,7 @@ import {
 import { basename, join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { cgroup2Mount } from "../../src/cgroups/hierarchy.ts";
+import { v1Hierarchies } from "../../src/cgroups/v1/hierarchies.ts";
 import {
   type Bundle,
   berth,
@@ -428,6 +429,21 @@ describe("root of a user namespace, as Podman makes one", () => {
     const { status, stderr } = asUser(["--rootless", "false", "run", "-b", path, newId()], { before });
     expect(status).toBe(1);
     expect(stderr).toMatch(/^berth: linux\.cgroupsPath: make cgroup "\/.*": permission denied\n/);
+  });
+});
+
+describe.runIf(v1Hierarchies().length > 0)("a host with cgroup v1", () => {
+  test("shows the caller's cgroups to a container that gets none of its own, read-only", () => {
+    const asEngines: Patch = ({ mounts }) => {
+      for (const mount of mounts) if (mount.type === "cgroup2") mount.type = "cgroup";
+    };
+    const shown = outputOf(
+      "ls /sys/fs/cgroup; cat /sys/fs/cgroup/*/cgroup.procs | grep -cx 1; for d in /sys/fs/cgroup/*; do mkdir $d/x 2>&1; done | grep -vc 'Read-only file system'; true",
+      asEngines,
+    );
+    const hierarchies = v1Hierarchies();
+    const names = hierarchies.flatMap(({ mount, controllers }) => [basename(mount), ...controllers]);
+    expect(shown.split("\n")).toEqual([...[...new Set(names)].sort(), String(hierarchies.length), "0", ""]);
   });
 });
 

@@ -1,6 +1,6 @@
 import type { Spec } from "../../spec/config.ts";
 import { type CgroupPlace, cgroupPath } from "../path.ts";
-import { type Hierarchy, v1Hierarchies } from "./hierarchies.ts";
+import type { Hierarchy } from "./hierarchies.ts";
 
 /** A container's cgroup in one hierarchy of cgroup v1. */
 export interface V1Place extends CgroupPlace {
@@ -12,8 +12,8 @@ export interface V1Place extends CgroupPlace {
  * The container's cgroup in every v1 hierarchy of the host, where engines look for it; config-linux.md "Cgroups Path". Makes nothing.
  * @throws BerthError "invalid-config"
  */
-export function locateV1(spec: Spec, id: string): V1Place[] {
-  return v1Hierarchies().map((hierarchy) => placeIn(hierarchy, spec.linux?.cgroupsPath, id));
+export function locateV1(spec: Spec, id: string, hierarchies: readonly Hierarchy[]): V1Place[] {
+  return hierarchies.map((hierarchy) => placeIn(hierarchy, spec.linux?.cgroupsPath, id));
 }
 
 /** A relative path starts, as with runc, at the caller's own cgroup: those of v1 may hold processes and cgroups side by side. */
