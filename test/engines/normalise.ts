@@ -15,6 +15,7 @@ const RULES: readonly (readonly [RegExp, string])[] = [
   [/\b(\d+|About an?|Less than an?) (seconds?|minutes?) ago\b/gi, "AGO"],
   [/\bUp (\d+ seconds?|About a minute|Less than a second)\b/g, "Up AGO"],
   [/\/proc\/\d+\//g, "/proc/PID/"],
+  [/\/var\/tmp\/podman\d+/g, "/var/tmp/podmanN"],
 ];
 
 /** The text as it would be in another place, at another time, with the other runtime. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type Engine, performScripts, prepare } from "./engine.ts";
 import { makeImage } from "./image.ts";
 import type { Script } from "./operation.ts";
-import { addCommand } from "./scratch.ts";
+import { addCommand, type Place } from "./scratch.ts";
 import { runScript } from "./shell.ts";
 
 /*
@@ -19,17 +19,26 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 `;
 
+/** @returns the path of a containers.conf for this place */
+export function writeConf(place: Place): string {
+  const path = join(place.path, "containers.conf");
+  writeFileSync(path, CONTAINERS_CONF);
+  return path;
+}
+
+/** What keeps Podman in a directory, and names the runtime. */
+export function optionsOf(place: Place, directory: string): string {
+  const at = (name: string) => join(directory, name);
+  return `--root ${at("root")} --runroot ${at("run")} --tmpdir ${at("tmp")} --storage-driver overlay --runtime ${place.program}`;
+}
+
 export const podman: Engine<Script> = {
   name: "podman",
   // conmon's, those of pods, and the parent of all.
   keeps: /\/(libpod_parent(\/[0-9a-f]{64})?|berth-engines)(\/conmon)?$/,
   async start(place) {
-    const conf = join(place.path, "containers.conf");
-    writeFileSync(conf, CONTAINERS_CONF);
-    const at = (name: string) => join(place.path, name);
-    const options = `--root ${at("root")} --runroot ${at("run")} --tmpdir ${at("tmp")} --storage-driver overlay`;
-    addCommand(place.bin, "podman", `exec /usr/bin/podman ${options} --runtime ${place.program} "$@"`);
-    const env = { CONTAINERS_CONF: conf };
+    addCommand(place.bin, "podman", `exec /usr/bin/podman ${optionsOf(place, place.path)} "$@"`);
+    const env = { CONTAINERS_CONF: writeConf(place) };
     const image = makeImage("localhost/box:latest", ["sh"]);
     await prepare(place, env, `podman load -q -i ${image}`);
     const tidy = "podman pod rm -fa -t 0; podman rm -fa -t 0; podman volume rm -fa";

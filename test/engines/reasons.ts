@@ -86,13 +86,14 @@ export function says(manner: Manner, fault: Fault, part: Part = "stderr"): Diffe
 }
 
 /** Of what MASKS in shell.ts tells of a container. */
+export const MASKED_DIRECTORIES: Difference = {
+  part: "stdout",
+  runc: "directory ro,relatime ro\n",
+  berth: "directory ro,nosuid,nodev,noexec,relatime rw,size=4k,nr_inodes=2\n",
+  reason: MASKS,
+};
 export const MASKED: readonly Difference[] = [
-  {
-    part: "stdout",
-    runc: "directory ro,relatime ro\n",
-    berth: "directory ro,nosuid,nodev,noexec,relatime rw,size=4k,nr_inodes=2\n",
-    reason: MASKS,
-  },
+  MASKED_DIRECTORIES,
   {
     part: "stdout",
     runc: "file of the container's /dev",

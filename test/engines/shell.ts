@@ -31,7 +31,7 @@ masks | while read -r _ _ device root path options rest; do
     /null-*) echo "file of another /dev";;
     *) echo "directory $options \${rest##* }";;
   esac
-done | sort -u
+done | sed "s/,uid=.*//" | sort -u
 END
 )
 MASKS=\${MASKS/MASKED/$MASKED}
