@@ -21,7 +21,8 @@ const engines = {
   name: "engines",
   include: ["test/engines/**/*.test.ts"],
   fileParallelism: false,
-  hookTimeout: 300_000,
+  hookTimeout: 600_000,
+  testTimeout: 600_000,
   // After all others: both processors are wanted.
   sequence: { groupOrder: 1 },
 };

@@ -42,6 +42,8 @@ const ENGINES = [
   ["netavark", "/usr/lib/podman/netavark"],
   ["catatonit", "/usr/bin/catatonit"],
   ["tini", "/usr/bin/tini"],
+  ["docker-compose", "/usr/bin/docker-compose"],
+  ["podman-compose", "/usr/bin/podman-compose"],
 ];
 
 /** Stages in their order. `needs` lists Debian packages, and how to tell that what they bring is there. */

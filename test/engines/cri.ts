@@ -9,6 +9,7 @@ import { makeImage } from "./image.ts";
 import type { Operation } from "./operation.ts";
 import { type Node, Pod } from "./pod.ts";
 import type { Place } from "./scratch.ts";
+import { criSettings } from "./settings.ts";
 
 /** What a row does with a node; what it says is the outcome's stdout. */
 export interface Actions extends Operation {
@@ -41,12 +42,7 @@ stream_server_address = "127.0.0.1"
 bin_dir = ${JSON.stringify(join(place.path, "cni"))}
 conf_dir = ${JSON.stringify(join(place.path, "cni"))}
 [plugins."io.containerd.grpc.v1.cri".containerd]
-default_runtime_name = "berth"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.berth]
-runtime_type = "io.containerd.runc.v2"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.berth.options]
-BinaryName = ${JSON.stringify(place.program)}
-`;
+default_runtime_name = "berth"${criSettings(place.program)}`;
 
 export const cri: Engine<Actions> = {
   name: "cri",

@@ -251,6 +251,19 @@ DOCKER_BUILDKIT=1 docker build -q --network none -t made b >/dev/null && docker 
     tidy: "rm -rf b",
   },
   {
+    name: "compose",
+    script: `mkdir -p compose; cat > compose/docker-compose.yml <<END
+version: "2.4"
+services:
+  a: {image: box, command: [sleep, "1000"], network_mode: none, mem_limit: 64m}
+  b: {image: box, command: [sh, -c, "echo from b; exec sleep 1000"], network_mode: none, depends_on: [a]}
+END
+cd compose; export DOCKER_HOST=unix://$DIR/docker.sock; docker-compose up -d 2>/dev/null; docker-compose exec -T a echo in a; shows 'from b' docker-compose logs
+docker exec compose_a_1 cat /sys/fs/cgroup/memory/memory.limit_in_bytes; docker-compose stop -t 0 2>/dev/null; docker ps -a --format '{{.Names}} {{.State}}' | sort
+docker-compose down -t 0 2>/dev/null; docker ps -aq`,
+    tidy: "rm -rf compose",
+  },
+  {
     name: "rm -f of a running container",
     script:
       "docker run -d --name c1 --network none box sleep 1000 >/dev/null; code docker rm c1 2>/dev/null; docker rm -f c1; docker ps -aq",

@@ -6,6 +6,7 @@ import { type Engine, performScripts, prepare } from "./engine.ts";
 import { makeImage } from "./image.ts";
 import type { Script } from "./operation.ts";
 import { addCommand } from "./scratch.ts";
+import { dockerSettings } from "./settings.ts";
 import { runScript } from "./shell.ts";
 
 /** Networks are off: a bridge would be the host's. */
@@ -25,8 +26,7 @@ export const docker: Engine<Script> = {
     const at = (name: string) => join(place.path, name);
     mkdirSync(at("docker"));
     const settings = {
-      runtimes: { berth: { path: place.program } },
-      "default-runtime": "berth",
+      ...dockerSettings(place.program),
       "cgroup-parent": `/berth-engines-${place.runtime}`,
     };
     writeFileSync(at("daemon.json"), JSON.stringify(settings));

@@ -1,8 +1,60 @@
 /** What Podman is asked to do. Networks are left out: a bridge needs the kernel's iptables and a namespace to itself. */
 import type { Script } from "./operation.ts";
-import { FAULTS, MASKED, PERSONALITY, PODMAN_CREATE, PODMAN_EXEC, POSTSTART, says } from "./reasons.ts";
+import {
+  FAULTS,
+  MASKED,
+  PERSONALITY,
+  PODMAN_CREATE,
+  PODMAN_EXEC,
+  POSTSTART,
+  SHIM_CREATE,
+  says,
+} from "./reasons.ts";
+
+/** With the runtime's path in each line; elsewhere containers.conf has it. */
+const BY_PATH = `
+podman --runtime $RUNTIME run --rm --network none box echo hello
+podman --runtime $RUNTIME run -d --name c --network none --memory 64m --pids-limit 50 box sleep 1000
+podman --runtime $RUNTIME exec c echo hello
+podman --runtime $RUNTIME container update --memory 100m --cpus 0.5 c
+podman exec c cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max
+podman --runtime $RUNTIME play kube --network none kube.yaml`;
 
 export const operations: readonly Script[] = [
+  {
+    name: "the runtime by its path",
+    script: `cat > kube.yaml <<END
+apiVersion: v1
+kind: Pod
+metadata: {name: k}
+spec:
+  containers:
+  - {name: a, image: localhost/box, imagePullPolicy: Never, command: [sleep, "1000"]}
+END${BY_PATH}; podman exec k-a echo in a pod`,
+    tidy: "podman play kube --down kube.yaml; rm -f kube.yaml",
+  },
+  {
+    name: "the runtime under the name runc",
+    // Podman then takes it for runc, and reads its errors from a log in JSON.
+    script: `podman --runtime "$DIR/bin/runc" run -d --name c --network none box sleep 1000 >/dev/null
+podman --runtime "$DIR/bin/runc" exec c echo hello; podman --runtime "$DIR/bin/runc" pause c; podman --runtime "$DIR/bin/runc" unpause c
+podman --runtime "$DIR/bin/runc" rm -f -t 0 c
+code podman --runtime "$DIR/bin/runc" run --rm --network none box nope`,
+    improves: [says(SHIM_CREATE, FAULTS.noCommand)],
+  },
+  {
+    name: "compose",
+    script: `mkdir -p compose; cat > compose/docker-compose.yml <<END
+version: "2.4"
+services:
+  a: {image: localhost/box, command: [sleep, "1000"], network_mode: none, mem_limit: 64m}
+  b: {image: localhost/box, command: [sh, -c, "echo from b; exec sleep 1000"], network_mode: none, depends_on: [a]}
+END
+cd compose; podman-compose up -d >/dev/null 2>&1; podman exec compose_a_1 echo in a; shows 'from b' podman logs compose_b_1
+podman exec compose_a_1 cat /sys/fs/cgroup/memory/memory.limit_in_bytes; podman-compose stop -t 0 >/dev/null 2>&1; podman ps -a --format '{{.Names}} {{.State}}' | sed 's/ Exited.*/ exited/' | sort
+podman-compose down -t 0 >/dev/null 2>&1; podman ps -aq`,
+    tidy: "rm -rf compose",
+  },
   { name: "run", script: "podman run --rm --network none box echo hello" },
   { name: "run: exit code", script: "podman run --rm --network none box sh -c 'exit 7'", exit: 7 },
   { name: "run: input and output", script: "echo typed | podman run -i --rm --network none box cat" },

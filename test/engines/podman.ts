@@ -5,31 +5,31 @@ import { type Engine, performScripts, prepare } from "./engine.ts";
 import { makeImage } from "./image.ts";
 import type { Script } from "./operation.ts";
 import { addCommand, type Place } from "./scratch.ts";
+import { podmanSettings } from "./settings.ts";
 import { runScript } from "./shell.ts";
 
 /*
  * Root here may lack CAP_SYS_RESOURCE, and then Podman's own defaults are above the hard limits. The rest keeps Podman from asking for
  * systemd, which is not there.
  */
-const CONTAINERS_CONF = `
+const CONTAINERS_CONF = `cgroup_manager = "cgroupfs"
+events_logger = "file"
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
 `;
 
 /** @returns the path of a containers.conf for this place */
 export function writeConf(place: Place): string {
   const path = join(place.path, "containers.conf");
-  writeFileSync(path, CONTAINERS_CONF);
+  const settings = podmanSettings(place.program).replace("] ", "]\n");
+  writeFileSync(path, `${settings}\n${CONTAINERS_CONF}`);
   return path;
 }
 
-/** What keeps Podman in a directory, and names the runtime. */
-export function optionsOf(place: Place, directory: string): string {
+/** What keeps Podman in a directory. */
+export function optionsOf(directory: string): string {
   const at = (name: string) => join(directory, name);
-  return `--root ${at("root")} --runroot ${at("run")} --tmpdir ${at("tmp")} --storage-driver overlay --runtime ${place.program}`;
+  return `--root ${at("root")} --runroot ${at("run")} --tmpdir ${at("tmp")} --storage-driver overlay`;
 }
 
 export const podman: Engine<Script> = {
@@ -37,7 +37,7 @@ export const podman: Engine<Script> = {
   // conmon's, those of pods, and the parent of all.
   keeps: /\/(libpod_parent(\/[0-9a-f]{64})?|berth-engines)(\/conmon)?$/,
   async start(place) {
-    addCommand(place.bin, "podman", `exec /usr/bin/podman ${optionsOf(place, place.path)} "$@"`);
+    addCommand(place.bin, "podman", `exec /usr/bin/podman ${optionsOf(place.path)} "$@"`);
     const env = { CONTAINERS_CONF: writeConf(place) };
     const image = makeImage("localhost/box:latest", ["sh"]);
     await prepare(place, env, `podman load -q -i ${image}`);

@@ -39,7 +39,7 @@ export const rootless: Engine<Script> = {
     addCommand(
       place.bin,
       "podman",
-      `exec setpriv --reuid ${account} --regid ${account} --init-groups /usr/bin/podman ${optionsOf(place, home)} "$@"`,
+      `exec setpriv --reuid ${account} --regid ${account} --init-groups /usr/bin/podman ${optionsOf(home)} "$@"`,
     );
     await prepare(place, env, `podman load -q -i ${makeImage("localhost/box:latest", ["sh"])}`);
     const tidy = "podman pod rm -fa -t 0; podman rm -fa -t 0; podman volume rm -fa";

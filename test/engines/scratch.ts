@@ -1,5 +1,5 @@
 /** The directory in which everything that engines write lies, so that it can be found and removed. */
-import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RuntimeName } from "./operation.ts";
 
@@ -37,7 +37,7 @@ export function makePlace(engine: string, runtime: RuntimeName): Place {
   const path = join(directory, `${engine}-${runtime}`);
   const bin = join(path, "bin");
   mkdirSync(bin, { recursive: true });
-  addCommand(bin, "runc", `exec ${programs[runtime]} "$@"`);
+  symlinkSync(programs[runtime], join(bin, "runc"));
   return { runtime, program: programs[runtime], path, bin };
 }
 

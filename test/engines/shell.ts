@@ -7,10 +7,10 @@ import type { Place } from "./scratch.ts";
 /** What the lines can use beside the engine's own command. */
 const PRELUDE = `
 # until_ COMMAND...: waits until it succeeds.
-until_() { local end=$((SECONDS + 30)); while ((SECONDS < end)); do "$@" >/dev/null 2>&1 && return; sleep 0.02; done
+until_() { local end=$((SECONDS + 300)); while ((SECONDS < end)); do "$@" >/dev/null 2>&1 && return; sleep 0.02; done
   echo "in vain: $*"; return 1; }
 # shows TEXT COMMAND...: waits until its output contains the text.
-shows() { local text=$1 end=$((SECONDS + 30)); shift
+shows() { local text=$1 end=$((SECONDS + 300)); shift
   while ((SECONDS < end)); do case "$("$@" 2>&1)" in *"$text"*) return;; esac; sleep 0.02; done
   echo "in vain: $* does not say $text, but: $("$@" 2>&1)"; return 1; }
 # code COMMAND...: its exit code, as the answer.
