@@ -43,7 +43,6 @@ const ENGINES = [
   ["catatonit", "/usr/bin/catatonit"],
   ["tini", "/usr/bin/tini"],
   ["docker-compose", "/usr/bin/docker-compose"],
-  ["podman-compose", "/usr/bin/podman-compose"],
 ];
 
 /** Stages in their order. `needs` lists Debian packages, and how to tell that what they bring is there. */

@@ -18,6 +18,8 @@ export function differences(operation: Operation, outcomes: Verdict["outcomes"])
   if (runc && operation.failsHere === undefined && runc.exit !== exit) {
     found.push(`runc: exit ${runc.exit} instead of ${exit}\n${show(runc)}`);
   }
+  // until_ and shows of shell.ts: what was waited for never came.
+  if (runc?.stdout.includes("in vain: ")) found.push(`runc: ${indent(runc.stdout)}`);
   if (!runc || !berth) return found;
   if (runc.exit !== berth.exit) found.push(`exit\n  runc:  ${runc.exit}\n  berth: ${berth.exit}`);
   for (const part of PARTS) {

@@ -43,21 +43,20 @@ code podman --runtime "$DIR/bin/runc" run --rm --network none box nope`,
     improves: [says(SHIM_CREATE, FAULTS.noCommand)],
   },
   {
-    name: "compose",
+    name: "compose, by Docker's API",
+    // podman-compose of Debian 12 is left out: it gives every container a bridge network, even with network_mode: none.
     script: `mkdir -p compose; cat > compose/docker-compose.yml <<END
 version: "2.4"
 services:
   a: {image: localhost/box, command: [sleep, "1000"], network_mode: none, mem_limit: 64m}
   b: {image: localhost/box, command: [sh, -c, "echo from b; exec sleep 1000"], network_mode: none, depends_on: [a]}
 END
-cd compose; podman-compose up -d >/dev/null 2>&1; podman exec compose_a_1 echo in a; shows 'from b' podman logs compose_b_1
-podman exec compose_a_1 cat /sys/fs/cgroup/memory/memory.limit_in_bytes; podman-compose stop -t 0 >/dev/null 2>&1; podman ps -a --format '{{.Names}} {{.State}}' | sed 's/ Exited.*/ exited/' | sort
-podman-compose down -t 0 >/dev/null 2>&1; podman ps -aq`,
-    tidy: "rm -rf compose",
+podman system service -t 0 unix://$DIR/podman.sock & until_ test -S podman.sock
+cd compose; export DOCKER_HOST=unix://$DIR/podman.sock; docker-compose up -d 2>/dev/null; podman exec compose_a_1 echo in a; shows 'from b' podman logs compose_b_1
+podman exec compose_a_1 cat /sys/fs/cgroup/memory/memory.limit_in_bytes; docker-compose stop -t 0 2>/dev/null; podman ps -a --format '{{.Names}} {{.State}}' | sed 's/ Exited.*/ exited/' | sort
+docker-compose down -t 0 2>/dev/null; podman ps -aq; kill $!; wait`,
+    tidy: "rm -rf compose podman.sock",
   },
-  { name: "run", script: "podman run --rm --network none box echo hello" },
-  { name: "run: exit code", script: "podman run --rm --network none box sh -c 'exit 7'", exit: 7 },
-  { name: "run: input and output", script: "echo typed | podman run -i --rm --network none box cat" },
   {
     name: "run: stdout and stderr apart",
     script: "podman run --rm --network none box sh -c 'echo out; echo err >&2'",
