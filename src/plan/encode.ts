@@ -25,6 +25,7 @@ const TEXT = 3;
 const MAX_TOLERATED = 4;
 /** The number of a step has 16 bits. */
 const MAX_STEPS = 0xffff;
+const PART = 8192;
 /** Enough for the slots of most Plans, in bytes; a Plan that needs more is encoded once more. */
 const SLOTS = 16384;
 /** Marks a relocation as one into the text; places in the data are even to 8. */
@@ -136,9 +137,12 @@ function textPlace(data: Data, value: string): number {
   return place;
 }
 
-/** The UTF-8 bytes of a string as code units. */
+/** The UTF-8 bytes of a string as code units. In parts, for an engine takes only so many arguments. */
 function asBytes(value: string): string {
-  return String.fromCharCode(...utf8(value));
+  const bytes = utf8(value);
+  let text = "";
+  for (let i = 0; i < bytes.length; i += PART) text += String.fromCharCode(...bytes.subarray(i, i + PART));
+  return text;
 }
 
 function placeOf(data: Data, value: Slot | Struct | Bytes): number {

@@ -67,7 +67,8 @@ for f in memory.limit_in_bytes cpu.cfs_quota_us cpu.shares; do cat /sys/fs/cgrou
   },
   {
     name: "run: no cgroup path",
-    script: `ctr run --rm --cgroup "" --runc-binary $RUNTIME $BOX c echo hello`,
+    // The runtime then takes the container's name for the cgroup's: both must not have the same.
+    script: `ctr run --rm --cgroup "" --runc-binary $RUNTIME $BOX c-$NAMESPACE echo hello`,
   },
   {
     name: "run --privileged",

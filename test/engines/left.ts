@@ -12,6 +12,9 @@ const CACHE = "seccomp@cache";
 /** Where berth's programs are: one that runs is berth's, whatever it says of itself. */
 const dist = join(dirname(programs.berth), "/");
 
+/** Podman's own: what it cleans up after the end of a container may come after the end of its suite. */
+const CONMONS = /\/libpod_parent(\/conmon)?$/;
+
 /** What was there before, which is not ours. */
 export interface Baseline {
   readonly cgroups: ReadonlySet<string>;
@@ -155,7 +158,7 @@ function found(before: Baseline, keeps: RegExp): string[] {
       .map(({ point }) => `mount ${point}`),
     ...cgroups()
       .filter(isNew(before.cgroups))
-      .filter((path) => !keeps.test(path))
+      .filter((path) => !keeps.test(path) && !CONMONS.test(path))
       .map((path) => `cgroup ${path}`),
     ...states()
       .filter(isNew(before.states))
