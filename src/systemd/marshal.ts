@@ -86,7 +86,8 @@ function write(out: number[], type: string, value: Value): void {
     case "o": {
       const bytes = utf8(String(value));
       pushLength(out, bytes.length);
-      out.push(...bytes, 0);
+      for (const byte of bytes) out.push(byte);
+      out.push(0);
       return;
     }
     case "g": {
