@@ -6,6 +6,8 @@ export interface Verdict {
   readonly outcomes: Partial<Record<RuntimeName, Outcome>>;
   /** What is not as it should be. */
   readonly differences: readonly string[];
+  /** What was not as it should be the first time, for an operation that was carried out twice. */
+  readonly once?: readonly string[];
 }
 
 const PARTS: readonly Part[] = ["stdout", "stderr"];

@@ -13,7 +13,7 @@ export function report(engine: string, verdicts: readonly Verdict[]): void {
   writeFileSync(join(target, `${engine}.txt`), `${verdicts.map(describe).join("\n")}\n`);
 }
 
-function describe({ operation, outcomes, differences }: Verdict): string {
+function describe({ operation, outcomes, differences, once = [] }: Verdict): string {
   const { runc, berth } = outcomes;
   const lines = [`${judge(operation, differences)} ${operation.name}`];
   if (operation.failsHere !== undefined) {
@@ -24,6 +24,7 @@ function describe({ operation, outcomes, differences }: Verdict): string {
   }
   lines.push(`  exit ${runc?.exit}`, ...quote("stdout", runc?.stdout), ...quote("stderr", runc?.stderr));
   for (const difference of differences) lines.push(`  ${difference.replaceAll("\n", "\n  ")}`);
+  for (const difference of once) lines.push(`  the first time: ${difference.replaceAll("\n", "\n  ")}`);
   return lines.join("\n");
 }
 

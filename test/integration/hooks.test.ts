@@ -112,7 +112,7 @@ describe("hooks", () => {
       Object.assign(config, { annotations }),
     );
     succeed(["delete", "--force", id]);
-    const common = { ociVersion: "1.0.2", id, bundle: bundle.path, annotations };
+    const common = { ociVersion: "1.3.0", id, bundle: bundle.path, annotations };
     const expected = {
       prestart: { status: "creating", pid },
       createRuntime: { status: "creating", pid },

@@ -43,7 +43,7 @@ describe("a life", () => {
   test("created, running, stopped, gone", () => {
     const { id, pid, bundle } = createContainer(forever);
     const common = {
-      ociVersion: "1.0.2",
+      ociVersion: "1.3.0",
       id,
       bundle: bundle.path,
       rootfs: bundle.rootfs,
