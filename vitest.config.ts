@@ -15,12 +15,10 @@ const integration = {
 const vm = {
   ...{ name: "vm", include: ["test/vm/**/*.test.ts", ...integration.include], fileParallelism: false },
   ...{ testTimeout: 600_000, hookTimeout: 600_000 },
+  // What is over in a moment elsewhere may be cut in two there by whatever else the processor emulates.
+  retry: 1,
 };
 
-/*
- * Tests run in Bun, so that they may call src/linux/ directly. That asks for threads (Bun's child processes lack what the
- * forks pool uses) and for Bun's own import instead of Vite's, which knows neither bun:ffi nor import.meta.dir.
- */
 /** Daemons and containers of real engines, compared with runc's: they share the host, too. */
 const engines = {
   name: "engines",
@@ -32,6 +30,10 @@ const engines = {
   sequence: { groupOrder: 1 },
 };
 
+/*
+ * Tests run in Bun, so that they may call src/linux/ directly. That asks for threads (Bun's child processes lack what the
+ * forks pool uses) and for Bun's own import instead of Vite's, which knows neither bun:ffi nor import.meta.dir.
+ */
 export default defineConfig({
   test: {
     pool: "threads",
