@@ -12,9 +12,10 @@ import {
   SIGKILL,
 } from "../linux/constants.ts";
 import { ENOENT, ENOEXEC } from "../linux/errno.ts";
-import { readSome, rewind, type Scope, scoped } from "../linux/file.ts";
+import { readSome, rewind } from "../linux/file.ts";
 import { pipe } from "../linux/pipe.ts";
 import { poll, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
+import { type Scope, scoped } from "../linux/scope.ts";
 import {
   hideExecutor,
   openExecutor,

@@ -83,46 +83,6 @@ export function withDescriptor<T>(fd: number, use: (fd: number) => T): T {
   }
 }
 
-/** Descriptors that are closed together, unless they were dropped before. */
-export interface Scope {
-  /** Closes `fd` when the scope ends. */
-  keep(fd: number): number;
-  /** Closes `fd` now. */
-  drop(fd: number): void;
-}
-
-/** Runs `use`, and then closes all that it kept, whatever happened. */
-export function scoped<T>(use: (scope: Scope) => T): T {
-  const kept = new Set<number>();
-  try {
-    return use(scopeOf(kept));
-  } finally {
-    for (const fd of kept) close(fd);
-  }
-}
-
-/** As {@link scoped}, for what waits for promises. */
-export async function scopedAsync<T>(use: (scope: Scope) => Promise<T>): Promise<T> {
-  const kept = new Set<number>();
-  try {
-    return await use(scopeOf(kept));
-  } finally {
-    for (const fd of kept) close(fd);
-  }
-}
-
-function scopeOf(kept: Set<number>): Scope {
-  return {
-    keep(fd) {
-      kept.add(fd);
-      return fd;
-    },
-    drop(fd) {
-      if (kept.delete(fd)) close(fd);
-    },
-  };
-}
-
 /** A copy of a descriptor at `from` or above, close-on-exec. */
 export function duplicate(fd: number, from: number): number {
   return check(syscall("fcntl", fd, F_DUPFD_CLOEXEC, from), "duplicate a descriptor");

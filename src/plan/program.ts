@@ -1,10 +1,11 @@
 import type { BerthError } from "../errors.ts";
 import { CLOSE_RANGE_CLOEXEC, POLLIN, PR_SET_PDEATHSIG, SIGKILL } from "../linux/constants.ts";
 import { ENOENT } from "../linux/errno.ts";
-import { readSome, type Scope, scoped, writeAll } from "../linux/file.ts";
+import { readSome, writeAll } from "../linux/file.ts";
 import { environment } from "../linux/native.ts";
 import { pipe } from "../linux/pipe.ts";
 import { type Exit, poll, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
+import { type Scope, scoped } from "../linux/scope.ts";
 import { socketPair } from "../linux/socket.ts";
 import { openExecutor, type Spawned, type SpawnRequest, sealedMemfd, spawn } from "../linux/spawn.ts";
 import { fromUtf8 } from "../linux/text.ts";

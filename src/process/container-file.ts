@@ -8,7 +8,8 @@ import {
   S_IFMT,
 } from "../linux/constants.ts";
 import { ELOOP, ENOENT, ENOTDIR } from "../linux/errno.ts";
-import { close, readAt, scoped, tryOpen, tryOpenInRoot, tryReadlink } from "../linux/file.ts";
+import { close, readAt, tryOpen, tryOpenInRoot, tryReadlink } from "../linux/file.ts";
+import { scoped } from "../linux/scope.ts";
 import { type FileStatus, mountFlagsOf, tryStat } from "../linux/status.ts";
 
 /** A file of the container, looked at from outside. */

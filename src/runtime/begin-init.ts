@@ -1,6 +1,6 @@
 import { CAP_SYS_PTRACE } from "../linux/constants.ts";
-import type { Scope } from "../linux/file.ts";
 import { hasCapability } from "../linux/process.ts";
+import type { Scope } from "../linux/scope.ts";
 import { listenAt, pathThrough, socketPair } from "../linux/socket.ts";
 import { beginSpawn, emptyMemfd, hideExecutor, openExecutor, type Starting } from "../linux/spawn.ts";
 import { isExposed, openNamespaces, planNamespaces, userNamespaceFirst } from "../namespaces/namespaces.ts";

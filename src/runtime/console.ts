@@ -1,7 +1,8 @@
 import { BerthError } from "../errors.ts";
 import { absolute } from "../linux/directory.ts";
 import { errnoText } from "../linux/errno.ts";
-import { close, type Scope } from "../linux/file.ts";
+import { close } from "../linux/file.ts";
+import type { Scope } from "../linux/scope.ts";
 import { sendDescriptor, tryConnect } from "../linux/socket.ts";
 import type { Process } from "../spec/process.ts";
 

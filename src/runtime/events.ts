@@ -5,8 +5,8 @@ import type { Stats } from "../cgroups/stats/stats.ts";
 import { BerthError } from "../errors.ts";
 import { now } from "../linux/clock.ts";
 import { POLLIN } from "../linux/constants.ts";
-import { scoped } from "../linux/file.ts";
 import { openProcess, poll } from "../linux/process.ts";
+import { scoped } from "../linux/scope.ts";
 import { type ContainerRecord, closeState, findState, readRecord } from "../state/store.ts";
 import { statusOf } from "./status.ts";
 

@@ -1,6 +1,7 @@
 import { BerthError } from "../errors.ts";
 import { O_DIRECTORY, O_PATH, PROC_SUPER_MAGIC } from "../linux/constants.ts";
-import { open, type Scope } from "../linux/file.ts";
+import { open } from "../linux/file.ts";
+import type { Scope } from "../linux/scope.ts";
 import { fileSystemOf } from "../linux/status.ts";
 import { perform } from "../plan/perform.ts";
 import type { Descriptors } from "../plan/protocol.ts";

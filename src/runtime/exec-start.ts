@@ -1,8 +1,9 @@
 import { joinV1 } from "../cgroups/v1/join.ts";
 import { BerthError, hasCode } from "../errors.ts";
 import { CLONE_NEWTIME, CLONE_NEWUSER, SIGKILL } from "../linux/constants.ts";
-import { type Scope, writeAtomically } from "../linux/file.ts";
+import { writeAtomically } from "../linux/file.ts";
 import { awaitReadable, type Exit, lastCapability, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
+import type { Scope } from "../linux/scope.ts";
 import { sendDescriptor, socketPair } from "../linux/socket.ts";
 import {
   beginSpawn,

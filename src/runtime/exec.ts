@@ -1,5 +1,6 @@
-import { readText, type Scope, scopedAsync } from "../linux/file.ts";
+import { readText } from "../linux/file.ts";
 import { effectiveIds } from "../linux/process.ts";
+import { type Scope, scopedAsync } from "../linux/scope.ts";
 import { copyWindowSize } from "../linux/terminal.ts";
 import { descriptors } from "../plan/protocol.ts";
 import type { ReadFile } from "../process/accounts.ts";

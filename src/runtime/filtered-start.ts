@@ -1,9 +1,10 @@
 import type { BerthError } from "../errors.ts";
 import { POLLHUP, POLLIN } from "../linux/constants.ts";
 import { check, EBADF, systemError } from "../linux/errno.ts";
-import { close, readSome, rewind, scoped, tryReadlink, withDescriptor, writeAll } from "../linux/file.ts";
+import { close, readSome, rewind, tryReadlink, withDescriptor, writeAll } from "../linux/file.ts";
 import { syscall } from "../linux/native.ts";
 import { pidfdGetfd, poll } from "../linux/process.ts";
+import { scoped } from "../linux/scope.ts";
 import { sendDescriptor } from "../linux/socket.ts";
 import { MESSAGE_SIZE } from "../plan/protocol.ts";
 import type { Spec } from "../spec/config.ts";

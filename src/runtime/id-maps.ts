@@ -10,9 +10,10 @@ import {
 } from "../linux/constants.ts";
 import { absolute } from "../linux/directory.ts";
 import { EINVAL, ENOENT, EPERM, systemError } from "../linux/errno.ts";
-import { close, open, scoped, withDescriptor } from "../linux/file.ts";
+import { close, open, withDescriptor } from "../linux/file.ts";
 import { fileSystemName, tryOpenTree, trySetIdMap } from "../linux/mount.ts";
 import { effectiveIds, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
+import { scoped } from "../linux/scope.ts";
 import { socketPair } from "../linux/socket.ts";
 import { spawn } from "../linux/spawn.ts";
 import { type IdMaps, mappedId } from "../namespaces/id-maps.ts";

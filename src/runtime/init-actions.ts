@@ -1,6 +1,7 @@
 import { BerthError } from "../errors.ts";
 import { O_DIRECTORY, O_PATH, PROC_SUPER_MAGIC } from "../linux/constants.ts";
-import { open, scoped } from "../linux/file.ts";
+import { open } from "../linux/file.ts";
+import { scoped } from "../linux/scope.ts";
 import { fileSystemOf } from "../linux/status.ts";
 import { type IdMaps, idMapSteps } from "../namespaces/id-maps.ts";
 import type { NamespacePlan } from "../namespaces/namespaces.ts";

@@ -27,10 +27,11 @@ import {
   EPERM,
   ETXTBSY,
 } from "../../src/linux/errno.ts";
-import { close, open, openInRoot, type Scope, scoped, writeAll } from "../../src/linux/file.ts";
+import { close, open, openInRoot, writeAll } from "../../src/linux/file.ts";
 import { scratch } from "../../src/linux/memory.ts";
 import { syscall } from "../../src/linux/native.ts";
 import { tryPidfdOpen } from "../../src/linux/process.ts";
+import { type Scope, scoped } from "../../src/linux/scope.ts";
 import { fromDirectory, quote } from "../../src/process/container-file.ts";
 import { machineName, parseElf } from "../../src/process/elf.ts";
 import { explainExecFailure } from "../../src/process/exec-failure.ts";

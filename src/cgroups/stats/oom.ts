@@ -1,9 +1,10 @@
 import { now } from "../../linux/clock.ts";
 import { O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY, POLLIN, POLLPRI } from "../../linux/constants.ts";
 import { check } from "../../linux/errno.ts";
-import { open, readAt, type Scope, tryOpen, tryRead, tryWrite } from "../../linux/file.ts";
+import { open, readAt, tryOpen, tryRead, tryWrite } from "../../linux/file.ts";
 import { syscall } from "../../linux/native.ts";
 import type { Polled } from "../../linux/process.ts";
+import type { Scope } from "../../linux/scope.ts";
 import { fromUtf8, utf8 } from "../../linux/text.ts";
 import { isGone } from "../members.ts";
 import { type CgroupPlace, directoryOf } from "../path.ts";
