@@ -13,6 +13,8 @@ enum { MAX_PATH = 4096, MAX_VARIABLES = 32 };
 /* What the runtime itself reads, and the ps that it runs. None reaches a container through here. */
 static const char *const kept[] = {
 	"PATH", "USER", "COLUMNS", "XDG_RUNTIME_DIR",
+	/* Where systemd is to be asked for, if not in the usual place. */
+	"DBUS_SYSTEM_BUS_ADDRESS", "DBUS_SESSION_BUS_ADDRESS",
 	/* What systemd gives to a service, for its container: man 3 sd_notify, man 3 sd_listen_fds. */
 	"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
 };

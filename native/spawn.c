@@ -36,7 +36,8 @@ struct request {
 	int32_t which;       /* JOIN: which one */
 };
 
-static char stacks[2][STACK] __attribute__((aligned(16)));
+/* Of the starter, of what it makes, and of what it makes to wait: that lives on while others are started. */
+static char stacks[3][STACK] __attribute__((aligned(16)));
 
 /* The third argument is only looked at in the child, which must not return. */
 static long clone_child(struct clone_args *args, void (*child)(struct request *), struct request *request)
@@ -167,7 +168,7 @@ static void starter(struct request *r)
 	/* Until then it would share the runtime's memory; one that waits for the runtime cannot be waited for. */
 	if (!r->waits)
 		flags |= CLONE_VFORK;
-	result = clone_stage(r, 1, flags, execute);
+	result = clone_stage(r, r->waits ? 2 : 1, flags, execute);
 	if (result < 0)
 		fail(r, CLONE, result);
 	/* As the runtime counts: setns(CLONE_NEWPID) has left this process in its pid namespace. */

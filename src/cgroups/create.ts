@@ -9,7 +9,7 @@ import type { Step } from "../plan/step.ts";
 import { enableControllers } from "./controllers.ts";
 import { cgroupEvents } from "./events.ts";
 import { kill } from "./kill.ts";
-import { members } from "./members.ts";
+import { isGone, members } from "./members.ts";
 import { type CgroupPlace, directoryOf, pathsTo, RESOLVE_CGROUP } from "./path.ts";
 import { remove } from "./remove.ts";
 
@@ -127,7 +127,13 @@ export function creationSteps(place: CgroupPlace): Step[] {
  * @throws BerthError "cgroup-in-use"
  */
 export function refuseUsed(place: CgroupPlace): void {
-  if (isDirectory(directoryOf(place))) refuseUnfit(place, false);
+  if (!isDirectory(directoryOf(place))) return;
+  try {
+    refuseUnfit(place, false);
+  } catch (error) {
+    // Removed meanwhile, it is going to be made anew.
+    if (!isGone(error)) throw error;
+  }
 }
 
 /** Nobody else may be in the cgroup: delete kills what is in there; and a frozen one would stop init for ever. */

@@ -71,7 +71,7 @@ const OPTIONS = {
   resources: {
     kind: "text",
     short: "r",
-    help: 'file with linux.resources as JSON, "-" for standard input; the other options are not looked at then',
+    help: 'file with linux.resources as JSON, "-" for standard input; the other options are not looked at then, but for the two schemas',
   },
   ...FIELD_OPTIONS,
   "l3-cache-schema": { kind: "text", help: 'shares of the L3 cache: "L3:0=7f;1=f"' },

@@ -158,9 +158,19 @@ const STAGE_JOIN = 1;
 const STAGE_CLONE = 2;
 /** MAX_JOINS and MAX_FDS of native/spawn.c. */
 const MAX = 8;
-const memory = new Uint8Array(1024);
-const view = new DataView(memory.buffer);
-const address = addressOf(memory);
+const ROOM = 1024;
+
+/** The request as native/spawn.c has it. The process reads it until it executes, and it may wait while others are started. */
+interface Passed {
+  readonly memory: Uint8Array;
+  readonly view: DataView;
+  readonly address: number;
+}
+
+function room(): Passed {
+  const memory = new Uint8Array(ROOM);
+  return { memory, view: new DataView(memory.buffer), address: addressOf(memory) };
+}
 
 /** Starts a process in new or joined namespaces. @throws BerthError, see {@link Starting} */
 export function spawn(request: SpawnRequest): Spawned {
@@ -168,7 +178,7 @@ export function spawn(request: SpawnRequest): Spawned {
 }
 
 /**
- * Begins to start a process. It goes on by itself while the caller does other things; one at a time.
+ * Begins to start a process. It goes on by itself while the caller does other things; no other begins before it is finished.
  * @throws BerthError
  */
 export function beginSpawn(request: SpawnRequest): Starting {
@@ -177,9 +187,10 @@ export function beginSpawn(request: SpawnRequest): Starting {
   // The child shares berth's memory until it executes, and those who see it by its pid must not reach that through it: in a
   // pid namespace that it joins they may be root of the user namespace's owner, and have every right over it.
   if (request.staysOpen !== true) syscall("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0);
-  memory.fill(0);
+  const passed = room();
+  const { view, address } = passed;
   setU64(view, 0, request.create);
-  setU64(view, 8, placeArgv(request.argv));
+  setU64(view, 8, placeArgv(passed, request.argv));
   const fields = [
     request.cgroup ?? -1,
     request.waits ? 1 : 0,
@@ -195,20 +206,20 @@ export function beginSpawn(request: SpawnRequest): Starting {
     view.setInt32(JOIN + 8 * i, fd, true);
     view.setUint32(JOIN + 8 * i + 4, type, true);
   });
-  const sources = placeDescriptors(request);
+  const sources = placeDescriptors(passed, request);
   const starter = spawnNative(address);
   if (starter < 0) {
     sources.forEach(close);
     throw systemError(-starter, "cannot start a process: clone3", { hint: HINTS[-starter] });
   }
-  return { finish: () => finish(request, starter, sources) };
+  return { finish: () => finish(passed, request, starter, sources) };
 }
 
 /**
  * Writes copies of the descriptors into the request: the caller may close its own before they are used. The child places
  * them one by one, the executor last and right above all others, so a source below that could be overwritten before its turn.
  */
-function placeDescriptors({ descriptors, executor, closeFrom }: SpawnRequest): number[] {
+function placeDescriptors({ view }: Passed, { descriptors, executor, closeFrom }: SpawnRequest): number[] {
   const above = closeFrom + 1;
   const sources = [duplicate(executor, above)];
   view.setInt32(EXECUTOR, sources[0] ?? -1, true);
@@ -221,13 +232,14 @@ function placeDescriptors({ descriptors, executor, closeFrom }: SpawnRequest): n
   return sources;
 }
 
-function finish(request: SpawnRequest, starter: number, sources: readonly number[]): Spawned {
+function finish(passed: Passed, request: SpawnRequest, starter: number, sources: readonly number[]): Spawned {
+  const { view } = passed;
   waitAny(starter);
   sources.forEach(close);
   const pid = view.getInt32(ANSWER, true);
   const pidfd = view.getInt32(ANSWER + 4, true);
   // Once it may wait for its release, what it comes to is only known later.
-  const failure = !request.waits || pid === 0 ? spawnError(request) : undefined;
+  const failure = !request.waits || pid === 0 ? spawnError(passed, request) : undefined;
   if (failure !== undefined || pid === 0) {
     if (pid > 0) waitAny(pid);
     if (pidfd >= 0) close(pidfd);
@@ -235,10 +247,10 @@ function finish(request: SpawnRequest, starter: number, sources: readonly number
       failure ?? new BerthError("spawn", "cannot start a process: the one that was to start it was killed")
     );
   }
-  return { pid, pidfd, failure: () => spawnError(request) };
+  return { pid, pidfd, failure: () => spawnError(passed, request) };
 }
 
-function placeArgv(argv: readonly string[]): number {
+function placeArgv({ memory, view, address }: Passed, argv: readonly string[]): number {
   let text = SIZE + 8 * (argv.length + 1);
   argv.forEach((argument, i) => {
     setU64(view, SIZE + 8 * i, address + text);
@@ -247,7 +259,7 @@ function placeArgv(argv: readonly string[]): number {
   return address + SIZE;
 }
 
-function spawnError(request: SpawnRequest): BerthError | undefined {
+function spawnError({ view }: Passed, request: SpawnRequest): BerthError | undefined {
   const stage = view.getInt32(ANSWER + 8, true);
   const errno = view.getInt32(ANSWER + 12, true);
   if (errno === 0) return undefined;

@@ -1,4 +1,4 @@
-import type { BerthError } from "../errors.ts";
+import { type BerthError, hasCode } from "../errors.ts";
 import { CLOSE_RANGE_CLOEXEC, POLLIN, PR_SET_PDEATHSIG, SIGKILL } from "../linux/constants.ts";
 import { ENOENT } from "../linux/errno.ts";
 import { readSome, writeAll } from "../linux/file.ts";
@@ -39,7 +39,7 @@ export interface Program extends Spawned {
 }
 
 /** Where else than in berth's own namespaces and cgroup a program is to run. */
-export type ProgramPlace = Pick<SpawnRequest, "joins" | "cgroup" | "becomeRoot" | "executor">;
+export type ProgramPlace = Pick<SpawnRequest, "joins" | "cgroup" | "becomeRoot" | "executor" | "staysOpen">;
 
 /** Starts a program, with these descriptors as its stdio. @throws BerthError */
 export function startProgram(
@@ -69,20 +69,38 @@ export function startProgram(
   });
   scope.keep(child.pidfd);
   scope.drop(theirs);
-  writeAll(sync, Uint8Array.of(1), "start a program");
+  try {
+    writeAll(sync, Uint8Array.of(1), "start a program");
+  } catch (error) {
+    // It was killed: its end tells how.
+    if (!hasCode(error, "EPIPE")) throw error;
+  }
   return { ...child, sync, plan };
 }
 
 function berthPlace(scope: Scope): ProgramPlace {
-  return { joins: [], cgroup: undefined, becomeRoot: false, executor: scope.keep(openExecutor()) };
+  const executor = scope.keep(openExecutor());
+  // In berth's own namespaces nobody gains by reaching it; and an init whose id maps the tool writes shares berth's memory, and its
+  // /proc files would be root's.
+  return { joins: [], cgroup: undefined, becomeRoot: false, staysOpen: true, executor };
 }
 
 /** What `sync` says once there is something to read: which step failed, or undefined, that the program has begun. */
 export function failureOf({ sync, plan }: Program): BerthError | undefined {
-  const message = readSome(sync, MESSAGE_SIZE);
+  const message = hear(sync);
   if (message.length === 0) return undefined;
   const view = new DataView(message.buffer);
   return stepError(plan.steps[view.getUint32(0, true)], view.getUint32(4, true));
+}
+
+function hear(sync: number): Uint8Array {
+  try {
+    return readSome(sync, MESSAGE_SIZE);
+  } catch (error) {
+    // It was killed before it read what it was sent, and has nothing to say.
+    if (hasCode(error, "ECONNRESET")) return new Uint8Array(0);
+    throw error;
+  }
 }
 
 /** How a tool ended, and what it said. */

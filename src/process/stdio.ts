@@ -1,6 +1,6 @@
 import { AT_EMPTY_PATH, O_CLOEXEC, O_RDWR, RESOLVE_IN_ROOT, S_IFCHR, S_IFMT } from "../linux/constants.ts";
 import { machine } from "../linux/engine.ts";
-import { EACCES, EINVAL, ENOENT, ENXIO, EPERM, EROFS } from "../linux/errno.ts";
+import { EACCES, EAGAIN, EINVAL, ENOENT, ENXIO, EPERM, EROFS } from "../linux/errno.ts";
 import { type FileStatus, fstat } from "../linux/status.ts";
 import { addressOf, label, mark, serving, slot, struct } from "../plan/build.ts";
 import type { Descriptors } from "../plan/protocol.ts";
@@ -51,7 +51,10 @@ export function nullSteps(stdio: readonly Stdio[], descriptors: Descriptors, len
   return [
     call("openat2", [descriptors.rootfs, "dev/null", how, 24], {
       store: device,
-      on: { [ENOENT]: none, ...(lenient ? { [EACCES]: none, [EPERM]: none, [ENXIO]: none } : {}) },
+      on: {
+        [ENOENT]: none,
+        ...(lenient ? { [EACCES]: none, [EPERM]: none, [ENXIO]: none } : { [EAGAIN]: "again" as const }),
+      },
     }),
     call("newfstatat", [device, "", addressOf(status), AT_EMPTY_PATH]),
     when({ slot: status, offset: arm64 ? 16 : 24, mask: S_IFMT, value: S_IFCHR }, character),

@@ -18,7 +18,7 @@ import {
   TIOCSPTLCK,
   TIOCSWINSZ,
 } from "../linux/constants.ts";
-import { EEXIST, ENOENT } from "../linux/errno.ts";
+import { EAGAIN, EEXIST, ENOENT } from "../linux/errno.ts";
 import { rawBytes, type Serving, serving, slot, struct } from "../plan/build.ts";
 import type { Descriptors, Requests } from "../plan/protocol.ts";
 import type { Slot, Step } from "../plan/step.ts";
@@ -52,6 +52,7 @@ export function terminalSteps(process: Process, descriptors: Descriptors, reques
     ...steps,
     call("openat2", [descriptors.rootfs, "dev", openHow(O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT), 24], {
       store: dev,
+      on: { [EAGAIN]: "again" },
     }),
     call("mknodat", [dev, "console", S_IFREG | 0o600, 0], { on: { [EEXIST]: "next" } }),
     call("openat", [dev, "console", O_PATH | O_NOFOLLOW | O_CLOEXEC, 0], { store: target }),

@@ -38,12 +38,13 @@ export function setUp(
       seccomp: making.seccomp,
     });
     const plan = compile(spec, context);
-    return { plan, encoded: encode(plan.init, plan.descriptors.sync, plan.filter?.notice) };
+    const encoded = encode(plan.init, plan.descriptors.sync, plan.filter?.notice);
+    seal(planFd, "berth-plan", encoded.bytes);
+    return { plan, encoded };
   });
   if (plan.filter !== undefined) {
     making.record = { ...making.record, filter: filterRecord(plan, encoded, making.seccomp) };
   }
-  seal(planFd, "berth-plan", encoded.bytes);
   const child = finishInit(making, starting, sync, plan.namespaces);
 
   serveUntilReady({

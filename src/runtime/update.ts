@@ -60,7 +60,7 @@ export async function update({ root, id, resources, schemas, source, warn }: Upd
     const merged = mergeResources(spec.linux?.resources ?? {}, change);
     // Together they must make sense: a limit on memory that is given alone, and the limit on swap of before.
     await parseConfig(configOf(merged), source);
-    const setBack = schemas === undefined ? undefined : await changeSchemas(spec, id, schemas);
+    const setBack = schemas === undefined ? undefined : await changeSchemas(spec, id, schemas, warn);
     try {
       // Only what the update names is written: the rest may have been changed by others since.
       if (setBack === undefined || Object.keys(change).length > 0) {
@@ -79,13 +79,18 @@ export async function update({ root, id, resources, schemas, source, warn }: Upd
   }
 }
 
-async function changeSchemas({ linux }: Spec, id: string, schemas: Schemas): Promise<() => void> {
+async function changeSchemas(
+  { linux }: Spec,
+  id: string,
+  schemas: Schemas,
+  warn: (message: string) => void,
+): Promise<() => void> {
   if (linux.intelRdt === undefined) {
     throw new BerthError("resctrl", `container "${id}" has no linux.intelRdt, and so no schemas to change`, {
       hint: "its cache and memory bandwidth are shared with others: create it with linux.intelRdt",
     });
   }
-  return (await import("../resctrl/change.ts")).changeSchemata(linux.intelRdt, id, schemas);
+  return (await import("../resctrl/change.ts")).changeSchemata(linux.intelRdt, id, schemas, warn);
 }
 
 /** A config.json of which nothing matters but this part. */

@@ -11,7 +11,7 @@ export function inNewTerms(spec: Spec): Spec {
   return { ...spec, linux: { ...spec.linux, resources: withoutPids(resources) } };
 }
 
-/** As {@link inNewTerms}, for what a container of that version is to change. */
+/** As {@link inNewTerms}, for what is to be changed of a container of that version: there 0 was "as it is". */
 export function resourcesInNewTerms(resources: Resources, ociVersion: string): Resources {
   return resources.pids?.limit !== 0 || isSince13(ociVersion) ? resources : withoutPids(resources);
 }

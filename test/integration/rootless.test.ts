@@ -209,6 +209,15 @@ describe("who is who", () => {
     expect([made.uid, made.gid]).toEqual([uid, gid]);
   });
 
+  test("lent users beside the own group alone: a tool writes one map, and berth the other", () => {
+    const maps = mapping(() => [range(0, uid, 1), range(1, lent.uid, 10)]);
+    expect(numbers(outputOf("cat /proc/self/uid_map /proc/self/gid_map", maps))).toEqual([
+      [0, uid, 1],
+      [1, lent.uid, 10],
+      [0, gid, 1],
+    ]);
+  });
+
   test("its other users are those that the user has been lent", () => {
     const path = volume();
     const other: Patch = ({ process }) => {

@@ -160,6 +160,9 @@ describe("what is done", () => {
 
 describe("an update", () => {
   const rdt = { closID: "guests", l3CacheSchema: "L3:0=f" };
+  const warn = (message: string) => {
+    throw new Error(message);
+  };
   beforeEach(() => {
     mkdirSync(join(mount, "guests"));
     addFiles(join(mount, "guests"), "L3:0=f\n");
@@ -167,7 +170,13 @@ describe("an update", () => {
 
   // The kernel takes one line after the other; a plain file holds the last one, for all are of one length.
   test("writes the new schemas to the container's class of service, and can be set back", () => {
-    const setBack = changeSchemata(rdt, "box", { l3CacheSchema: "L3:0=3", memBwSchema: "MB:0=2" }, mount);
+    const setBack = changeSchemata(
+      rdt,
+      "box",
+      { l3CacheSchema: "L3:0=3", memBwSchema: "MB:0=2" },
+      warn,
+      mount,
+    );
     expect(text("guests/schemata")).toBe("MB:0=2\n");
     expect(text("schemata")).toBe("L3:0=fff;1=fff\nMB:0=100;1=100\n");
     setBack();
@@ -175,10 +184,10 @@ describe("an update", () => {
   });
 
   test("needs the class of service, and resctrl", () => {
-    expect(() => changeSchemata({ closID: "gone" }, "box", { l3CacheSchema: "L3:0=3" }, mount)).toThrow(
+    expect(() => changeSchemata({ closID: "gone" }, "box", { l3CacheSchema: "L3:0=3" }, warn, mount)).toThrow(
       `open "${mount}/gone/schemata": no such file or directory`,
     );
-    expect(() => changeSchemata(rdt, "box", { l3CacheSchema: "L3:0=3" })).toThrow(
+    expect(() => changeSchemata(rdt, "box", { l3CacheSchema: "L3:0=3" }, warn)).toThrow(
       "linux.intelRdt: no resctrl file system is mounted",
     );
   });
