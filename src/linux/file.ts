@@ -122,17 +122,20 @@ export function readAt(fd: number, offset: number, size: number, subject = "read
 
 /** Reads from a descriptor to its end. @throws BerthError */
 export function readAll(fd: number, subject = "read"): Uint8Array {
-  const first = readSome(fd, CHUNK, subject);
-  if (first.length === 0) return first;
-  const parts = [first];
-  let size = first.length;
+  const parts: Uint8Array[] = [];
   for (;;) {
     const part = readSome(fd, CHUNK, subject);
-    if (part.length === 0) break;
+    if (part.length === 0) return joined(parts);
     parts.push(part);
-    size += part.length;
   }
-  if (parts.length === 1) return first;
+}
+
+/** Bytes that were read in parts, as one; without a copy if there is but one part. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const [only] = parts;
+  if (only !== undefined && parts.length === 1) return only;
+  let size = 0;
+  for (const part of parts) size += part.length;
   const whole = new Uint8Array(size);
   let offset = 0;
   for (const part of parts) {

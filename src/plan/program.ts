@@ -1,7 +1,7 @@
 import { type BerthError, hasCode } from "../errors.ts";
 import { CLOSE_RANGE_CLOEXEC, POLLIN, PR_SET_PDEATHSIG, SIGKILL } from "../linux/constants.ts";
 import { ENOENT } from "../linux/errno.ts";
-import { readSome, writeAll } from "../linux/file.ts";
+import { joined, readSome, writeAll } from "../linux/file.ts";
 import { environment } from "../linux/native.ts";
 import { pipe } from "../linux/pipe.ts";
 import { type Exit, poll, tryPidfdSignal, waitPidfd } from "../linux/process.ts";
@@ -159,14 +159,4 @@ function readToEnds(fds: readonly number[]): string[] {
     });
   }
   return parts.map((list) => fromUtf8(joined(list)));
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }
